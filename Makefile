@@ -1,0 +1,86 @@
+# Every command of the template. `make` lists them; each does its own set-up.
+
+# PYTHON=/path/to/python3 and UV=/path/to/uv say which ones to use.
+PYTHONS := python3 python3.13 python3.12 python3.11
+FITS    := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+UV      ?= $(shell command -v uv 2>/dev/null)
+BIN     := .venv/bin
+# A generated project gets the uv and the Python of .venv.
+PASS    := UV="$(CURDIR)/$(BIN)/uv" PYTHON="$(CURDIR)/$(BIN)/python"
+
+.PHONY: help setup demo serve ui report test lint format lock clean
+.DEFAULT_GOAL := help
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: .venv/.ready ## Make .venv from locks/dev.txt
+
+# The same recipe as in template/Makefile.jinja, without a package of its own.
+.venv/.ready: locks/dev.txt
+	@set -e; python=; quiet=; \
+	if [ ! -x $(BIN)/python ]; then \
+	  for p in $(if $(PYTHON),"$(PYTHON)",$(PYTHONS)); do \
+	    if "$$p" -c '$(FITS)' 2>/dev/null; then python=$$p; break; fi; \
+	  done; \
+	  if [ -z "$$python" ]; then \
+	    echo "error: no Python from 3.11 to 3.13 among: $(or $(PYTHON),$(PYTHONS)). Install one, or type: make setup PYTHON=/path/to/python3" >&2; \
+	    exit 1; \
+	  fi; \
+	  rm -rf .venv; \
+	  if [ -n "$(UV)" ]; then "$(UV)" venv --quiet --python "$$(command -v "$$python")" .venv; \
+	  else "$$python" -m venv .venv || { rm -rf .venv; exit 1; }; fi; \
+	fi; \
+	uv="$(UV)"; \
+	if [ -z "$$uv" ]; then \
+	  uv=$(BIN)/uv; \
+	  awk '/^uv==/{p=1} p{print} p && !/\\$$/{exit}' locks/dev.txt > .venv/uv.txt; \
+	  [ -x $$uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt; \
+	fi; \
+	[ -t 2 ] || quiet=--quiet; \
+	echo "Installing the packages of locks/dev.txt into .venv"; \
+	"$$uv" pip sync $$quiet --python $(BIN)/python --require-hashes locks/dev.txt; \
+	touch $@
+
+demo: .venv/.ready ## Generate the example project into build/demo, and watch it live
+	@$(MAKE) --no-print-directory build/demo
+	@$(MAKE) --no-print-directory -C build/demo demo $(PASS)
+
+# Generated anew each time, from the working tree; its .venv stays, and is brought up to its lock.
+.PHONY: build/demo
+build/demo: .venv/.ready
+	@mkdir -p $@
+	@find $@ -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +
+	$(BIN)/copier copy --quiet --defaults --overwrite --data-file example-answers.yml --vcs-ref HEAD . $@
+	@rm -f $@/.venv/.ready
+
+serve: ## After the demo: answer predictions on this machine
+ui: ## After the demo: the registry's pages, on http://127.0.0.1:5000
+report: ## After the demo: say where the report is, and open it
+serve ui report:
+	@[ -f build/demo/Makefile ] || { echo "error: there is no example project yet. Type: make demo" >&2; exit 1; }
+	@$(MAKE) --no-print-directory -C build/demo $@ $(PASS)
+
+test: .venv/.ready ## Run every test: rendering, the locks, and generated projects
+	$(BIN)/pytest
+
+lint: .venv/.ready ## Check the style of the template's own tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: .venv/.ready ## Rewrite the template's own tests in the project's style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# One resolution for every platform and Python. The pins stay; LOCK=--upgrade moves them.
+lock: .venv/.ready ## Write locks/dev.txt, and template/locks/*.txt in a generated project
+	$(BIN)/uv pip compile requirements.in --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --no-header $(LOCK) --output-file locks/dev.txt
+	rm -rf build/lock
+	$(BIN)/copier copy --quiet --defaults --data-file example-answers.yml --vcs-ref HEAD . build/lock
+	$(MAKE) --no-print-directory -C build/lock lock LOCK="$(LOCK)" $(PASS)
+	cp build/lock/locks/*.txt template/locks/
+
+clean: ## Remove what the demo and the tests made
+	rm -rf build .hypothesis .pytest_cache .ruff_cache
+	find tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""One model's way to production and back: data, features, training, registry, serving, monitoring."""

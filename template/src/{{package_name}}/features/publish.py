@@ -1,0 +1,44 @@
+"""Publish the last offline row of each key to the online store."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from ibis.backends.duckdb import Backend
+
+from ..engine import fetch, read
+from ..errors import DataError
+from ..lake import day_of, partition_days, partition_files
+from .online import OnlineStore
+from .views import FeatureView
+
+
+def publish(con: Backend, views: Iterable[FeatureView], store: Path, online: OnlineStore, as_of: datetime) -> None:
+    """Write each key's last row that was available at `as_of` (aware) and is within its ttl; safe to repeat.
+
+    A view whose newest rows are all past their ttl has nothing to publish. Raises DataError when one was never built.
+    """
+    views = list(views)
+    online.define(view.spec for view in views)
+    for view in views:
+        built = partition_days(store, view.name)
+        if not built:
+            raise DataError(f"{view.name} was never built; run `features build` first")
+        first, last = day_of(as_of - view.ttl), day_of(as_of)
+        if not any(first <= day <= last for day in built):
+            continue
+        rows = read(con, partition_files(store, view.name, first, last + timedelta(days=1)))
+        rows = rows.filter(rows.available_at <= as_of)
+        newest = rows.available_at.max().over(group_by=list(view.keys))
+        online.write(view.spec, records(view, fetch(rows.filter(rows.available_at == newest))))
+
+
+def records(view: FeatureView, table: pa.Table) -> Iterator[tuple[tuple[Any, ...], int, Sequence[float | None]]]:
+    """Yield a view's rows in the form that OnlineStore.write takes."""
+    at = table["available_at"].cast(pa.int64()).to_pylist()
+    keys = zip(*(table[name].to_pylist() for name in view.keys), strict=True)
+    values = zip(*(table[name].to_pylist() for name in view.features), strict=True)
+    for key, microseconds, features in zip(keys, at, values, strict=True):
+        yield key, microseconds // 1_000_000, features

@@ -1,0 +1,81 @@
+"""Micro-batches: the streaming views' own expressions, run every round over the few events that their windows hold."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+
+import ibis
+import pyarrow as pa
+
+from ..engine import connect
+from .online import OnlineStore
+from .views import FeatureView
+
+TRIM_EVERY = timedelta(hours=2)  # of the clock; forgetting at every tick would cost more than it saves
+
+
+class MicroBatches:
+    """Keeps the online store's streaming views fresh; its state is the events of the longest window, in memory.
+
+    The SQL of each view is compiled from the same expression that builds the offline store, and prepared once.
+    """
+
+    def __init__(self, views: Iterable[FeatureView], online: OnlineStore) -> None:
+        # A round is a few hundred events: planning a query for them costs more than running it, threads even more.
+        self._engine = connect(threads=1)
+        self._engine.con.execute("PRAGMA disable_optimizer").fetchall()
+        self._online = online
+        self._views = [(view, view.spec) for view in views if view.streaming]
+        self._lookback: dict[str, timedelta] = {}
+        for view, _ in self._views:
+            self._lookback[view.source] = max(view.lookback, self._lookback.get(view.source, timedelta(0)))
+        self._prepared = False
+        self._trimmed = datetime.min.replace(tzinfo=UTC)
+        online.define(spec for _, spec in self._views)
+
+    def tick(self, since: datetime, now: datetime, events: Mapping[str, pa.Table]) -> None:
+        """Publish the rows that became available in (since, now], both aware and on the grid of rounds.
+
+        `events` holds, per source, the events that became known in (since, now]; the first tick also needs those of
+        (since - lookback(views), since].
+        """
+        run = self._engine.con.execute
+        for source in self._lookback:
+            self._fold(source, events[source])
+        if not self._prepared:
+            self._prepare()
+        for view, spec in self._views:
+            rows = run(f"EXECUTE {view.name}({_literal(since)}, {_literal(now)})").fetchall()
+            width = len(view.keys)
+            self._online.write(spec, ((row[:width], row[width], row[width + 1 :]) for row in rows))
+        if now - self._trimmed >= TRIM_EVERY:
+            for source, reach in self._lookback.items():
+                run(f"DELETE FROM {source} WHERE known_at <= {_literal(now - reach)}").fetchall()
+            self._trimmed = now
+
+    def _fold(self, source: str, events: pa.Table) -> None:
+        if not self._prepared:
+            self._engine.create_table(source, events)
+        elif events.num_rows:
+            self._engine.con.register("_arrived", events)
+            self._engine.con.execute(f"INSERT INTO {source} BY NAME SELECT * FROM _arrived").fetchall()
+            self._engine.con.unregister("_arrived")
+
+    def _prepare(self) -> None:
+        for view, _ in self._views:
+            rows = view.expression(self._engine.table(view.source))
+            sql = ibis.to_sql(rows.select(*view.columns), dialect="duckdb")
+            columns = ", ".join([*view.keys, "CAST(epoch(available_at) AS BIGINT)", *view.features])
+            self._engine.con.execute(
+                f"PREPARE {view.name} AS SELECT {columns} FROM ({sql}) "
+                "WHERE available_at > $1 AND available_at <= $2 ORDER BY available_at"
+            ).fetchall()
+        self._prepared = True
+
+
+def lookback(views: Iterable[FeatureView]) -> timedelta:
+    """Return how far back of its start the first tick must see events: the longest lookback of a streaming view."""
+    return max((view.lookback for view in views if view.streaming), default=timedelta(0))
+
+
+def _literal(instant: datetime) -> str:
+    return f"TIMESTAMPTZ '{instant.astimezone(UTC).isoformat()}'"

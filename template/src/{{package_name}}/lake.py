@@ -1,0 +1,82 @@
+"""Daily Parquet partitions (Hive layout) that are replaced whole, never edited.
+
+`<root>/<table>/date=YYYY-MM-DD/part-0.parquet` holds the rows of one UTC day. DuckDB, Spark, Athena and pandas read
+the layout as it is. Every write goes to a temporary name first and is renamed, so that a reader sees the old
+partition or the new one and a full disk or a kill leaves the old one in place.
+"""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .errors import DataError
+
+FILE = "part-0.parquet"
+
+
+def partition_path(root: Path, table: str, day: date) -> Path:
+    """Return the file that holds `day` (UTC) of `table`; it may not exist yet."""
+    return root / table / f"date={day.isoformat()}" / FILE
+
+
+def write_partition(root: Path, table: str, day: date, rows: pa.Table) -> Path:
+    """Replace one partition atomically and return its path.
+
+    Raises DataError when the file system refuses the write (disk full, no permission); the old partition stays.
+    """
+    path = partition_path(root, table, day)
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(rows, temporary, compression="zstd")
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        reason = error.strerror or error
+        raise DataError(
+            f"cannot write {path}: {reason}; free some space or mend the rights, then run it again"
+        ) from error
+    return path
+
+
+def partition_days(root: Path, table: str) -> list[date]:
+    """Return the UTC days that `table` holds, in order."""
+    return sorted(
+        date.fromisoformat(path.parent.name.removeprefix("date=")) for path in (root / table).glob(f"date=*/{FILE}")
+    )
+
+
+def partition_files(root: Path, table: str, since: date | None, until: date | None) -> list[str]:
+    """Return the files of the UTC days in [since, until), either bound open when None.
+
+    Raises DataError when there is none: an empty answer would look like a day on which nothing happened.
+    """
+    days = [
+        day for day in partition_days(root, table) if (since is None or day >= since) and (until is None or day < until)
+    ]
+    if not days:
+        span = f"from {since or 'the start'} until {until or 'the end'}"
+        raise DataError(f"{root / table} has no partition {span}; land the data and build the features first")
+    return [str(partition_path(root, table, day)) for day in days]
+
+
+def day_of(instant: datetime) -> date:
+    """Return the UTC day of an aware instant."""
+    return instant.astimezone(UTC).date()
+
+
+def midnight(day: date) -> datetime:
+    """Return the first instant of a UTC day."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def days(since: date, until: date) -> Iterator[date]:
+    """Yield the days in [since, until)."""
+    for offset in range((until - since).days):
+        yield since + timedelta(days=offset)

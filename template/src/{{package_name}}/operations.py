@@ -1,0 +1,142 @@
+"""The stages of the loop over one project's state, as the command line and the simulation both run them."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import pandas as pd
+from ibis.backends.duckdb import Backend
+
+from . import bundle
+from .errors import DataError
+from .features.build import build
+from .features.online import OnlineStore
+from .features.publish import publish
+from .features.views import FeatureView
+from .lake import partition_days
+from .landing import Landing, land, quarantined
+from .monitoring import daily
+from .monitoring.policy import Decision
+from .registry.client import CHAMPION, Registry, Version
+from .registry.sync import folder_name
+from .settings import Settings
+from .sources import Source
+from .training.dataset import split_days, training_set
+from .training.pipeline import Candidate, train
+
+TRAINED_ON = "trained_on"
+
+
+@dataclass(frozen=True)
+class Project:
+    """Everything a stage needs; built once by the command line and handed down."""
+
+    settings: Settings
+    con: Backend
+    sources: Mapping[str, Source]
+    views: Mapping[str, FeatureView]
+    registry: Registry
+
+    def land(self, until: date) -> Landing:
+        """Land every day before `until` (UTC) that the lake lacks."""
+        return land(self.con, self.sources, self.settings.lake, self.settings.quarantine, until)
+
+    def build(self, since: date | None, until: date) -> date:
+        """Build the features of the source days [since, until); `since` None means all landed days. Returns since."""
+        first = since or self._first_day()
+        if first >= until:
+            raise DataError(f"there is nothing to build before {until}; the first landed day is {self._first_day()}")
+        build(self.con, self.views.values(), self.settings.lake, self.settings.features, first, until)
+        return first
+
+    def publish(self, online: OnlineStore, as_of: datetime, streaming: bool = True) -> None:
+        """Write the last feature rows known at `as_of` (aware) to the online store.
+
+        `streaming` False leaves out the views that ticks keep fresh.
+        """
+        views = [view for view in self.views.values() if streaming or not view.streaming]
+        publish(self.con, views, self.settings.features, online, as_of)
+
+    def train(
+        self,
+        until: date,
+        seed: int,
+        tags: Mapping[str, str],
+        change: Callable[[pd.DataFrame, date], pd.DataFrame] | None = None,
+    ) -> tuple[Version, Candidate]:
+        """Train on what was known before `until` (UTC day), judge, and register a version.
+
+        One that passes its gates becomes the challenger where a champion serves already; the first one waits for a
+        person to promote it. Raises DataError when the data of the window is missing or in quarantine.
+        `change` alters the labelled rows, given the first test day; the simulation plants its faults there.
+        """
+        settings = self.settings
+        split = split_days(settings.lake, until)
+        if held := quarantined(settings.quarantine, split.since, until):
+            table, day = held[0]
+            raise DataError(f"{len(held)} partition(s) are in quarantine, the first {table} of {day}; land them again")
+        views = list(self.views.values())
+        rows = training_set(self.con, views, settings.lake, settings.features, split)
+        if change:
+            rows = change(rows, split.test)
+        folder = settings.state / "candidate"
+        champion = self.champion()
+        candidate = train(rows, split, views, folder, champion, seed)
+        about = {TRAINED_ON: until.isoformat(), "git_commit": _git_commit(), **tags}
+        version = self.registry.register(candidate, about)
+        shutil.rmtree(folder, ignore_errors=True)
+        if champion and candidate.passed:
+            self.registry.challenge(version.number)
+        return version, candidate
+
+    def champion(self) -> bundle.Bundle | None:
+        """Return the champion's verified bundle, or None before the first deploy."""
+        if not self.registry.exists():
+            return None
+        version = self.registry.aliases().get(CHAMPION)
+        if version is None:
+            return None
+        folder = self.settings.bundles / folder_name(version)
+        if not folder.exists():
+            self.registry.fetch(version, folder)
+        return bundle.load(folder, version.digest)
+
+    def monitor(self, day: date, seed: int) -> Decision:
+        """Record one UTC day and return what the policy decides."""
+        settings = self.settings
+        serving = {}
+        for alias, version in self.registry.aliases().items():
+            folder = settings.bundles / folder_name(version)
+            if not folder.exists():
+                self.registry.fetch(version, folder)
+            serving[alias] = (version.number, bundle.verify(folder, version.digest)[0], folder)
+        trained = [version.tags[TRAINED_ON] for version in self.registry.versions() if TRAINED_ON in version.tags]
+        last = date.fromisoformat(max(trained)) if trained else day
+        return daily.run(
+            self.con,
+            settings.lake,
+            settings.quarantine,
+            settings.predictions,
+            settings.monitoring,
+            serving,
+            last,
+            day,
+            seed,
+        )
+
+    def _first_day(self) -> date:
+        days = partition_days(self.settings.lake, "arrivals")
+        if not days:
+            raise DataError(f"{self.settings.lake} is empty; run `data land` first")
+        return days[0]
+
+
+def _git_commit() -> str:
+    """Return the commit the code was run from, empty outside a checkout."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,67 @@
+"""Bring the registry's aliases to the serving folder: `bundles/<version>-<digest>/` and one symlink per alias.
+
+Runs beside the server (a process of its own on a laptop, a sidecar in a cluster). Serving reads the links only, so
+a registry that is down, slow or wrong changes nothing about the bundle that already serves.
+"""
+
+import os
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import UserError
+from .client import ALIASES, Registry, Version
+
+
+def sync(registry: Registry, bundles: Path) -> list[str]:
+    """Fetch and verify the bundle of every alias, then swap the links. Returns a line for each change.
+
+    Raises BundleError or RegistryError; every link that could not be verified stays as it was.
+    """
+    changes = []
+    wanted = registry.aliases()
+    for alias in ALIASES:
+        link = bundles / alias
+        version = wanted.get(alias)
+        if version is None:
+            if link.is_symlink():
+                link.unlink()
+                changes.append(f"{alias}: none")
+            continue
+        name = folder_name(version)
+        if link.is_symlink() and str(link.readlink()) == name:
+            continue
+        if not (bundles / name).exists():
+            registry.fetch(version, bundles / name)
+        swap(link, name)
+        changes.append(f"{alias}: version {version.number}")
+    return changes
+
+
+def folder_name(version: Version) -> str:
+    """Return the name of a version's folder, which changes with its content."""
+    return f"{version.number}-{version.digest[:12]}"
+
+
+def swap(link: Path, target: str) -> None:
+    """Point a symlink at `target` in one atomic step; a reader sees the old or the new one."""
+    temporary = link.with_name(f".{link.name}-{uuid.uuid4().hex}")
+    temporary.symlink_to(target)
+    temporary.replace(link)
+
+
+def watch(registry: Registry, bundles: Path, interval: float, say: Callable[[str], None]) -> None:
+    """Sync every `interval` seconds until the parent process is gone; a failure is said once and tried again."""
+    parent = os.getppid()
+    last = ""
+    while os.getppid() == parent:
+        try:
+            for change in sync(registry, bundles):
+                say(f"sync: {change}")
+            last = ""
+        except UserError as error:
+            if str(error) != last:
+                say(f"sync: {error}")
+            last = str(error)
+        time.sleep(interval)

@@ -1,0 +1,35 @@
+"""The server's Prometheus metrics, in a registry of their own."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+SCORE_BUCKETS = tuple(step / 10 for step in range(1, 11))
+
+
+class Metrics:
+    """Every metric of the server; one instance per application."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "http_requests", "Requests by path and status.", ["path", "status"], registry=self.registry
+        )
+        self.latency = Histogram(
+            "http_request_duration_seconds",
+            "Time to answer.",
+            ["path"],
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self.predictions = Counter("predictions", "Answered flights by version.", ["version"], registry=self.registry)
+        self.scores = Histogram(
+            "prediction_score", "The champion's probabilities.", buckets=SCORE_BUCKETS, registry=self.registry
+        )
+        self.missing = Counter(
+            "features_missing", "Rows for which a view held no value.", ["view"], registry=self.registry
+        )
+        self.stale = Counter("features_stale", "Rows whose value was past its ttl.", ["view"], registry=self.registry)
+        self.bundle_loads = Counter(
+            "bundle_loads", "Bundles that were loaded or refused.", ["alias", "outcome"], registry=self.registry
+        )
+        self.ready = Gauge("ready", "1 when a verified champion is loaded.", registry=self.registry)

@@ -1,0 +1,97 @@
+"""The configuration of a deployment: environment variables only, each with the package's name in capitals before it."""
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .errors import UserError
+
+PREFIX = f"{(__package__ or '').upper()}_"
+
+
+class Settings(BaseSettings):
+    """Where things are and what the server allows. `.env.example` lists every variable."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
+
+    state: Path = Path(".state")
+    """Everything an embedded run writes; `make clean` removes it."""
+    registry_uri: str = ""
+    """MLflow tracking URI; empty means a SQLite file in `state`."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    metrics_port: int = Field(default=8001, ge=0, le=65535)
+    sync_seconds: float = Field(default=0.5, gt=0, le=3600)
+    """How often the registry's aliases are looked at."""
+    reload_seconds: float = Field(default=0.25, gt=0, le=60)
+    """How often the server looks at the bundle links."""
+    maximum_body_bytes: int = Field(default=1_000_000, ge=1_000)
+    maximum_rows: int = Field(default=1_000, ge=1)
+    memory_limit: str = "1GB"
+    """What DuckDB may use before it spills to disk."""
+
+    def environment(self) -> dict[str, str]:
+        """Return these settings as the environment of another process."""
+        return {f"{PREFIX}{name.upper()}": str(value) for name, value in self.model_dump().items()}
+
+    @property
+    def lake(self) -> Path:
+        """Source tables, one Parquet partition a day."""
+        return self.state / "lake"
+
+    @property
+    def quarantine(self) -> Path:
+        """Partitions that broke their contract, with the reason."""
+        return self.state / "quarantine"
+
+    @property
+    def features(self) -> Path:
+        """The offline store."""
+        return self.state / "features"
+
+    @property
+    def online(self) -> Path:
+        """The online store, a SQLite file."""
+        return self.state / "online.db"
+
+    @property
+    def bundles(self) -> Path:
+        """Verified bundles, and a link for each alias."""
+        return self.state / "bundles"
+
+    @property
+    def predictions(self) -> Path:
+        """The prediction log."""
+        return self.state / "prediction_log"
+
+    @property
+    def monitoring(self) -> Path:
+        """What monitoring measured and decided, by day."""
+        return self.state / "monitoring"
+
+    @property
+    def report(self) -> Path:
+        """The report, one HTML file."""
+        return self.state / "report.html"
+
+    @property
+    def artifacts(self) -> Path:
+        """Where the embedded registry keeps the bundles."""
+        return self.state / "mlartifacts"
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where MLflow keeps runs and versions."""
+        return self.registry_uri or f"sqlite:///{(self.state / 'mlflow.db').resolve()}"
+
+
+def load() -> Settings:
+    """Return the settings of this process. Raises UserError with one sentence per wrong variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{PREFIX}{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()
+        )
+        raise UserError(f"the environment is wrong: {wrong}; .env.example lists what each variable takes") from error

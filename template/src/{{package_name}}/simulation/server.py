@@ -1,0 +1,99 @@
+"""The server as a process of its own, reached only over HTTP."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from ..errors import UserError
+
+T = TypeVar("T")
+
+PACKAGE = (__package__ or "").split(".")[0]
+STARTED = "serving at "
+PATIENCE = 60.0  # seconds; a machine under load is slow, a server that is not up by then is broken
+
+
+class Server:
+    """A `serve` process on a free port of loopback."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        self._environment = {**os.environ, **environment}
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._client = httpx.Client(timeout=PATIENCE)
+
+    def start(self) -> None:
+        """Start the process and return when it is ready. Raises UserError when it ends or stays silent."""
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as log:
+            offset = log.tell()
+            command = [sys.executable, "-m", PACKAGE, "serve", "--port", "0", "--metrics-port", "0"]
+            self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
+        url = self._wait("say where it serves", lambda: self._address(offset))
+        self._client.close()
+        self._client = httpx.Client(base_url=url, timeout=PATIENCE)
+        self._wait("become ready", lambda: self._ready() or None)
+
+    def predict(self, flights: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return the answer for some flights. Raises httpx.HTTPError when there is none."""
+        response = self._client.post("/v1/predictions", json={"flights": flights})
+        response.raise_for_status()
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def versions(self) -> dict[str, str]:
+        """Return the version of each alias that the running server holds."""
+        answer = self._client.get("/v1/model").raise_for_status().json()
+        found = {alias: shadow["version"] for alias, shadow in answer["shadows"].items()}
+        return found | ({"champion": answer["champion"]["version"]} if answer["champion"] else {})
+
+    def wait_for(self, aliases: Mapping[str, str]) -> float:
+        """Wait until the server holds exactly these versions and return the seconds it took."""
+        started = time.monotonic()
+        self._wait(f"hold {dict(aliases)}", lambda: self.versions() == dict(aliases) or None)
+        return time.monotonic() - started
+
+    def kill(self) -> None:
+        """Kill the process at once (SIGKILL), as a node that dies would."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> None:
+        """End the process in order, and kill it when it does not end."""
+        self._client.close()
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def _address(self, offset: int) -> str | None:
+        lines = self._log.read_bytes()[offset:].decode(errors="replace").splitlines(keepends=True)
+        found = [line for line in lines if line.startswith(STARTED) and line.endswith("\n")]
+        return found[-1].removeprefix(STARTED).strip() if found else None
+
+    def _ready(self) -> bool:
+        with suppress(httpx.TransportError):
+            return self._client.get("/healthz/ready").status_code == 200
+        return False
+
+    def _wait(self, what: str, look: Callable[[], T | None]) -> T:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            found = look()
+            if found is not None:
+                return found
+            if self._process is None or self._process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise UserError(f"the server did not {what} within {PATIENCE:.0f} s; the end of {self._log} says why")

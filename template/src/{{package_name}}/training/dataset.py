@@ -1,0 +1,116 @@
+"""The training set: matured labels with the features that were known at each row's prediction time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from ibis.backends.duckdb import Backend
+
+from .. import problem
+from ..engine import fetch, read, seconds
+from ..errors import DataError
+from ..features.build import require_days
+from ..features.join import point_in_time
+from ..features.on_demand import derived_features, entity_columns
+from ..features.views import FeatureView
+from ..lake import midnight, partition_days, partition_files
+
+TEST = VALIDATION = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Half-open spans of prediction days (UTC) that never touch: train, then validation, then test."""
+
+    since: date
+    validation: date
+    test: date
+    until: date
+
+
+def split_days(lake: Path, until: date) -> Split:
+    """Return the time-ordered split of all landed days before `until`: the last week tests, the one before validates.
+
+    The days whose labels have not matured by `until` are left out. Raises DataError when nothing has landed.
+    """
+    days = partition_days(lake, "arrivals")
+    if not days:
+        raise DataError(f"{lake} holds no arrivals; land the data first")
+    end = until - problem.LABEL_DELAY
+    return Split(days[0], end - TEST - VALIDATION, end - TEST, end)
+
+
+def request_rows(con: Backend, lake: Path, since: date, until: date) -> pd.DataFrame:
+    """Return one row per scheduled flight whose prediction time lies in [since, until), ordered by it.
+
+    Columns: problem.REQUEST with instants as int64 UTC seconds. Flights that are later cancelled are included.
+    """
+    first = since - timedelta(days=1)  # a schedule is known a day ahead
+    table = read(con, partition_files(lake, "schedules", first, until + timedelta(days=1)))
+    table = table.mutate(
+        scheduled_departure=seconds(table.scheduled_departure), scheduled_arrival=seconds(table.scheduled_arrival)
+    )
+    at = problem.prediction_time(table.scheduled_departure)
+    chosen = table.filter(at >= int(midnight(since).timestamp()), at < int(midnight(until).timestamp()))
+    ordered = chosen.select(*problem.REQUEST).order_by(["scheduled_departure", "carrier", "flight"])
+    rows: pd.DataFrame = fetch(ordered).to_pandas()
+    return rows
+
+
+def labels(con: Backend, lake: Path, since: date, until: date) -> pd.DataFrame:
+    """Return `problem.ENTITY` and `late` (bool) for each arrival that was known in [since, until) (UTC days)."""
+    table = read(con, partition_files(lake, "arrivals", since, until))
+    table = table.select(
+        "carrier",
+        "flight",
+        scheduled_departure=seconds(table.scheduled_departure),
+        late=problem.is_late(table.arrival_delay),
+    )
+    known: pd.DataFrame = fetch(table).to_pandas()
+    return known
+
+
+def with_features(con: Backend, views: Sequence[FeatureView], store: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return `rows` (problem.REQUEST columns) with prediction time, entity keys and every feature.
+
+    The order and number of the rows stay. Raises DataError when the offline store lacks a view.
+    """
+    request = {name: rows[name].to_numpy() for name in problem.REQUEST}
+    keyed = rows.assign(**entity_columns(request), row=np.arange(len(rows)))
+    con.create_table("_rows", pa.Table.from_pandas(keyed, preserve_index=False), overwrite=True)
+    try:
+        at = pd.to_datetime(keyed["prediction_time"], unit="s", utc=True)
+        for view in views:
+            held = partition_days(store, view.name)
+            require_days(store, view.name, max(at.min().date(), held[0] if held else date.min), at.max().date())
+        offline = {
+            view.name: read(
+                con,
+                partition_files(store, view.name, (at.min() - view.ttl).date(), at.max().date() + timedelta(days=1)),
+            )
+            for view in views
+        }
+        joined: pd.DataFrame = fetch(point_in_time(con.table("_rows"), views, offline)).to_pandas()
+    finally:
+        con.drop_table("_rows")
+    joined = joined.sort_values("row", ignore_index=True).drop(columns="row")
+    columns = {name: joined[name].to_numpy() for name in ("scheduled_departure", "last_departed_at", "last_arrived_at")}
+    return joined.assign(**derived_features(columns))
+
+
+def training_set(con: Backend, views: Sequence[FeatureView], lake: Path, store: Path, split: Split) -> pd.DataFrame:
+    """Return every labelled row predicted in the split's days: features, `late` (bool) and `day` (UTC date).
+
+    Only arrivals known by the end of the label delay are read, so the set is the one that was knowable then.
+    """
+    until = split.until + problem.LABEL_DELAY
+    require_days(lake, "arrivals", split.since, until)
+    rows = request_rows(con, lake, split.since, split.until)
+    known = labels(con, lake, split.since, until)
+    labelled = rows.merge(known, on=list(problem.ENTITY), how="inner", validate="one_to_one")
+    featured = with_features(con, views, store, labelled)
+    return featured.assign(day=pd.to_datetime(featured["prediction_time"], unit="s").dt.date)

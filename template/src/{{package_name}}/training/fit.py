@@ -1,0 +1,75 @@
+"""Fit the model on time-ordered rows and export it to ONNX."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxmltools
+import pandas as pd
+import xgboost
+from numpy.typing import NDArray
+from onnxmltools.convert.common.data_types import FloatTensorType
+
+from .. import problem
+
+PARAMETERS: Mapping[str, Any] = {
+    "learning_rate": 0.05,
+    "max_depth": 5,
+    "min_child_weight": 20,
+    "subsample": 0.8,
+    "colsample_bytree": 0.6,
+    "reg_lambda": 5,
+    "tree_method": "hist",
+    "eval_metric": "logloss",
+}
+MAXIMUM_TREES = 600
+MINIMUM_TREES = 60  # a stormy validation week may stop the fit absurdly early
+PATIENCE = 30
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted classifier and the categories that it learned, from training rows only."""
+
+    classifier: xgboost.XGBClassifier
+    categories: Mapping[str, Sequence[str]]
+    trees: int
+
+    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the native model's probability for each row of a float32 matrix of shape (n, k)."""
+        probabilities: NDArray[np.float32] = self.classifier.predict_proba(matrix)
+        return probabilities[:, 1].astype(np.float64)
+
+    def onnx(self) -> bytes:
+        """Return the model as ONNX: input (n, k) float32, outputs label and probabilities (n, 2)."""
+        width = len(self.categories) + len(problem.NUMERIC)
+        model = onnxmltools.convert_xgboost(
+            self.classifier, initial_types=[("inputs", FloatTensorType([None, width]))], target_opset=15
+        )
+        return bytes(model.SerializeToString())
+
+
+def learn_categories(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the sorted values of each categorical input in the training rows."""
+    return {name: sorted(rows[name].unique().tolist()) for name in problem.CATEGORICAL}
+
+
+def fit(
+    matrices: tuple[NDArray[np.float32], NDArray[np.float32]],
+    labels: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    categories: Mapping[str, Sequence[str]],
+    seed: int,
+) -> Fitted:
+    """Choose the number of trees on the validation rows, then fit that many on training and validation rows.
+
+    `matrices` and `labels` hold the (training, validation) rows, the validation rows later in time than the others.
+    """
+    kinds = ["c"] * len(categories) + ["q"] * (matrices[0].shape[1] - len(categories))
+    common = {**PARAMETERS, "feature_types": kinds, "enable_categorical": True, "random_state": seed, "n_jobs": 2}
+    probe = xgboost.XGBClassifier(n_estimators=MAXIMUM_TREES, early_stopping_rounds=PATIENCE, **common)
+    probe.fit(matrices[0], labels[0], eval_set=[(matrices[1], labels[1])], verbose=False)
+    trees = max(MINIMUM_TREES, int(probe.best_iteration) + 1)
+    classifier = xgboost.XGBClassifier(n_estimators=trees, **common)
+    classifier.fit(np.concatenate(matrices), np.concatenate(labels))
+    return Fitted(classifier, categories, trees)

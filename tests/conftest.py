@@ -1,0 +1,117 @@
+"""What every test of the template starts from: the template itself, sets of answers, and rendered projects."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import copier
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+GOLDEN: dict[str, Any] = yaml.safe_load((ROOT / "example-answers.yml").read_text())
+# Every licence and every Python, the shortest and the longest names, an address and none, letters beyond ASCII.
+ANSWERS: dict[str, dict[str, Any]] = {
+    "golden": GOLDEN,
+    "short": {
+        "project_name": "Q",
+        "project_description": "Predicts",
+        "author_name": "A",
+        "license": "MIT",
+        "python_version": "3.12",
+    },
+    "long": {
+        "project_name": "The Remaining Life of Harbour Crane Hoist Ropes",
+        "project_slug": "harbour-crane-hoist-rope-remaining-lives",
+        "package_name": "harbour_crane_hoist_rope_remaining_lives",
+        "project_description": "Predicts the remaining life of a rope" + ", so that it's changed in time" * 10,
+        "author_name": "The team that looks after the cranes",
+        "author_email": "cranes@example.org",
+        "license": "Proprietary",
+        "python_version": "3.13",
+    },
+    "letters": {
+        "project_name": "Prévision d'été & Großwetter",
+        "project_description": "Prédit s'il fera beau: oui / non, à 90 % près",
+        "author_name": "L'équipe météo",
+        "license": "Apache-2.0",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A rendered project: where it is, and the answers in it, the defaults among them."""
+
+    path: Path
+    answers: dict[str, Any]
+
+    def texts(self) -> dict[str, str]:
+        """Return the text of each file by its path in the project."""
+        files = (path for path in sorted(self.path.rglob("*")) if path.is_file())
+        return {path.relative_to(self.path).as_posix(): path.read_text(encoding="utf-8") for path in files}
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return the root of the template's repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def golden() -> dict[str, Any]:
+    """Return the answers of example-answers.yml."""
+    return GOLDEN
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the working tree's template outside of git, so that what is tested is what is there."""
+    copy = tmp_path_factory.mktemp("template")
+    shutil.copy(ROOT / "copier.yml", copy)
+    shutil.copytree(ROOT / "template", copy / "template", ignore=shutil.ignore_patterns(".*_cache", "__pycache__"))
+    return copy
+
+
+@pytest.fixture(scope="session")
+def render(template: Path) -> Callable[[Path, dict[str, Any]], Project]:
+    """Return the function that renders the template into a folder with some answers, and defaults for the rest."""
+
+    def to(path: Path, answers: dict[str, Any]) -> Project:
+        copier.run_copy(str(template), path, data=answers, defaults=True, quiet=True)
+        return Project(path, yaml.safe_load((path / ".copier-answers.yml").read_text(encoding="utf-8")))
+
+    return to
+
+
+@pytest.fixture(scope="session", params=list(ANSWERS))
+def project(
+    request: pytest.FixtureRequest,
+    render: Callable[[Path, dict[str, Any]], Project],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Project:
+    """Return the project of each set of answers in turn."""
+    return render(tmp_path_factory.mktemp(request.param) / "project", ANSWERS[request.param])
+
+
+@pytest.fixture(scope="session")
+def require_tool() -> Callable[[str], str]:
+    """Return the function that finds a tool: in the tests' environment, then on the PATH.
+
+    Without the tool the test is skipped; where CI=true it fails, so that nothing is skipped unseen.
+    """
+
+    def find(name: str) -> str:
+        found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+        if found:
+            return found
+        message = f"needs {name}, which is not on the PATH"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+
+    return find

@@ -1,0 +1,76 @@
+"""Projects that are generated once for all tests, with their environments."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def make(require_tool: Callable[[str], str]) -> Callable[..., str]:
+    """Return the function that runs targets of a project's Makefile and returns what they printed.
+
+    The project gets the uv and, unless told otherwise, the Python of the tests. A target that fails fails the test,
+    with what it printed.
+    """
+    tool, uv = require_tool("make"), require_tool("uv")
+
+    def run(path: Path, *targets: str, python: str = sys.executable) -> str:
+        # The options of the `make test` that runs this are not for the project's own make.
+        environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
+        command = [tool, *targets, f"UV={uv}", f"PYTHON={python}"]
+        result = subprocess.run(
+            command, cwd=path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        if result.returncode != 0:
+            pytest.fail(f"make {' '.join(targets)}: exit {result.returncode}\n{result.stdout}", pytrace=False)
+        return result.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def golden_project(
+    render: Callable[[Path, dict[str, Any]], Any],
+    golden: dict[str, Any],
+    make: Callable[..., str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Path]:
+    """Return the project of the golden answers, with its environment. It is one for all tests: leave it as it is."""
+    path = tmp_path_factory.mktemp("golden") / "project"
+    render(path, golden)
+    make(path, "setup")
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def other_project(
+    render: Callable[[Path, dict[str, Any]], Any],
+    make: Callable[..., str],
+    require_tool: Callable[[str], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Path]:
+    """Return a project with other names, licence and Python: 3.12 where there is one, else that of the tests."""
+    find = [require_tool("uv"), "python", "find", "--no-project", "--no-python-downloads", "3.12"]
+    found = subprocess.run(find, capture_output=True, text=True, check=False).stdout.strip()
+    answers = {
+        "project_name": "Crane Ropes",
+        "project_slug": "ropes",
+        "package_name": "crane_rope_lives",
+        "project_description": "Predicts when a rope is worn out",
+        "author_name": "The Crane Ropes team",
+        "author_email": "ropes@example.org",
+        "license": "MIT",
+        "python_version": "3.12" if found else f"3.{sys.version_info.minor}",
+    }
+    path = tmp_path_factory.mktemp("other") / "project"
+    render(path, answers)
+    make(path, "setup", python=found or sys.executable)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,148 @@
+"""The closed loop on a shorter replay than the demo's, and what a whole year says of the model. Nothing is replaced."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SLUG, PREFIX = "flight-delays", "FLIGHT_DELAYS_"
+
+
+def start(project: Path, state: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run one verb of the golden project on a state and in a home of its own, and return the finished process."""
+    home = state.parent / "home"
+    home.mkdir(exist_ok=True)
+    environment = {**os.environ, f"{PREFIX}STATE": str(state), "HOME": str(home)}
+    command = [str(project / ".venv" / "bin" / SLUG), *words]
+    return subprocess.run(command, env=environment, cwd=project, capture_output=True, text=True, check=False)
+
+
+def run(project: Path, state: Path, *words: str) -> str:
+    """Run one verb that must succeed, and return what it printed."""
+    done = start(project, state, *words)
+    assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def trained(golden_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a state that holds January to March, and version 1 in production."""
+    state = tmp_path_factory.mktemp("loop") / "state"
+    run(golden_project, state, "data", "land", "--until", "2013-04-01")
+    run(golden_project, state, "features", "build", "--until", "2013-04-01")
+    run(golden_project, state, "train", "--until", "2013-04-01")
+    run(golden_project, state, "registry", "promote", "1")
+    return state
+
+
+def test_a_loop_that_does_not_close_fails(golden_project: Path, trained: Path, tmp_path: Path):
+    state = tmp_path / "state"
+    shutil.copytree(trained, state, symlinks=True)
+    done = start(
+        golden_project, state, "simulate", "--from", "2013-04-01", "--to", "2013-04-01",
+        "--expect", "retrain", "--expect", "promotion", "--expect", "refusal", "--expect", "rollback",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stdout.count("\nFAILED  ") == 4
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_loop_closes(golden_project: Path, trained: Path):
+    before = {path for path in golden_project.rglob("*") if "__pycache__" not in path.parts}
+    said = run(
+        golden_project, trained, "simulate", "--from", "2013-04-14", "--to", "2013-05-07",
+        "--inject", "bad-candidate@2013-05-01", "--inject", "forced-promotion@2013-05-02",
+        "--expect", "retrain", "--expect", "promotion", "--expect", "refusal", "--expect", "rollback",
+    )  # fmt: skip
+    assert "FAILED" not in said
+    assert said.count("\nheld  ") == 6
+    assert " 0 failed requests" in said
+
+    status = run(golden_project, trained, "registry", "status").splitlines()
+    rows = {line.split()[0]: line for line in status[1:]}
+    assert "champion" in rows["2"]
+    assert "refused" in rows["3"]
+    assert "rolled_back" in rows["4"]
+    assert "forced" in rows["4"]
+
+    report = (trained / "report.html").read_text(encoding="utf-8")
+    assert "roll back" in report
+    assert "<script" not in report
+    after = {path for path in golden_project.rglob("*") if "__pycache__" not in path.parts}
+    assert after == before, "a run wrote outside its state"
+    assert list((trained.parent / "home").iterdir()) == [], "a run wrote into the home"
+
+
+SKEW = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from flight_delays import problem
+from flight_delays.engine import connect
+from flight_delays.features.views import VIEWS
+from flight_delays.lake import partition_days
+from flight_delays.monitoring.labels import PREDICTIONS, read_days
+from flight_delays.training.dataset import with_features
+
+state = Path(sys.argv[1])
+days = partition_days(state / "monitoring", PREDICTIONS)[:-1]  # the last day's features are built the day after
+served = read_days(state / "monitoring", PREDICTIONS, days)
+offline = with_features(connect(), list(VIEWS.values()), state / "features", served[list(problem.REQUEST)])
+ours, theirs = (table[list(problem.NUMERIC)].to_numpy(dtype=float) for table in (served, offline))
+same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+print(json.dumps({"days": len(days), "rows": len(served), "differences": int((~same).sum())}))
+"""
+
+
+def test_features_over_http_equal_the_offline_join(golden_project: Path, trained: Path):
+    """Every feature of every prediction of the replay above, to the last bit."""
+    command = [str(golden_project / ".venv" / "bin" / "python"), "-c", SKEW, str(trained)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["days"] >= 7
+    assert found["rows"] > 900 * found["days"]
+    assert found["differences"] == 0
+
+
+YEAR = """
+import json, sys
+from datetime import date
+from pathlib import Path
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+from flight_delays import bundle
+from flight_delays.engine import connect
+from flight_delays.features.build import build
+from flight_delays.features.views import VIEWS
+from flight_delays.landing import land
+from flight_delays.sources import SOURCES
+from flight_delays.training.dataset import Split, training_set
+from flight_delays.training.pipeline import columns
+
+root, found, digest = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+con, views, end = connect(), list(VIEWS.values()), date(2013, 12, 31)
+land(con, SOURCES, root / "lake", root / "quarantine", end)
+build(con, views, root / "lake", root / "features", date(2013, 1, 1), end)
+first = date(2013, 4, 1)
+rows = training_set(con, views, root / "lake", root / "features", Split(first, first, first, date(2013, 12, 30)))
+scores = bundle.load(found, digest).score(columns(rows))
+months = pd.to_datetime(rows["prediction_time"], unit="s").dt.month
+print(json.dumps({m: roc_auc_score(rows["late"][months == m], scores[months == m]) for m in range(4, 13)}))
+"""
+
+
+def test_the_frozen_model_is_honest(golden_project: Path, trained: Path, tmp_path: Path):
+    """A mean monthly AUC above 0.78 over April to December would mean a leak, one below 0.72 a lost feature."""
+    (folder,) = (trained / "bundles").glob("1-*")
+    digest = hashlib.sha256((folder / "bundle.json").read_bytes()).hexdigest()
+    command = [str(golden_project / ".venv" / "bin" / "python"), "-c", YEAR, str(tmp_path), str(folder), digest]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    months = json.loads(done.stdout)
+    assert len(months) == 9
+    assert 0.72 <= sum(months.values()) / 9 <= 0.78, months
