@@ -133,7 +133,8 @@ def registry_rollback(reason: str = "asked for on the command line") -> None:
 
 @registry.command("sync")
 def registry_sync(
-    watch: Annotated[bool, typer.Option("--watch/--once", help="Go on until the parent process ends.")] = False,
+    watch: Annotated[bool, typer.Option("--watch/--once", help="Go on until ended.")] = False,
+    parent: Annotated[int | None, typer.Option(hidden=True, help="End with this parent process.")] = None,
 ) -> None:
     """Bring the bundles of the registry's aliases to the serving folder."""
     from .registry import sync
@@ -142,7 +143,7 @@ def registry_sync(
     store = _registry(settings)
     settings.bundles.mkdir(parents=True, exist_ok=True)
     if watch:
-        sync.watch(store, settings.bundles, settings.sync_seconds, lambda line: print(line, flush=True))
+        sync.watch(store, settings.bundles, settings.sync_seconds, parent, lambda line: print(line, flush=True))
         return
     for change in sync.sync(store, settings.bundles) or ["nothing changed"]:
         print(change)
@@ -160,7 +161,7 @@ def serve(
     settings = _settings()
     changed = {"host": host, "port": port, "metrics_port": metrics_port}
     settings = settings.model_copy(update={key: value for key, value in changed.items() if value is not None})
-    run(settings, [sys.executable, "-m", PACKAGE, "registry", "sync", "--watch"])
+    run(settings, [sys.executable, "-m", PACKAGE, "registry", "sync", "--watch", "--parent", str(os.getpid())])
 
 
 @monitor.command("run")

@@ -51,11 +51,10 @@ def swap(link: Path, target: str) -> None:
     temporary.replace(link)
 
 
-def watch(registry: Registry, bundles: Path, interval: float, say: Callable[[str], None]) -> None:
-    """Sync every `interval` seconds until the parent process is gone; a failure is said once and tried again."""
-    parent = os.getppid()
+def watch(registry: Registry, bundles: Path, interval: float, parent: int | None, say: Callable[[str], None]) -> None:
+    """Sync every `interval` seconds, as long as the process `parent` lives; a failure is said once and tried again."""
     last = ""
-    while os.getppid() == parent:
+    while parent is None or os.getppid() == parent:
         try:
             for change in sync(registry, bundles):
                 say(f"sync: {change}")

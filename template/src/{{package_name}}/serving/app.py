@@ -23,6 +23,14 @@ from .schemas import ModelName, ModelResponse, Prediction, PredictionRequest, Pr
 
 ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in (413, 422, 503)}
 
+# Where the validator's own words do not say what to do.
+HINTS = {
+    "extra_forbidden": "there is no such field; remove it",
+    "missing": "this field is missing; add it",
+    "too_short": "there is nothing in it; send at least one flight",
+    "timezone_aware": "the instant has no time zone; write it like 2013-04-02T10:15:00Z",
+}
+
 
 def create_app(settings: Settings, predictor: Predictor, metrics: Metrics) -> FastAPI:
     """Return the application; while it runs it follows the bundle links and swaps models between requests."""
@@ -53,8 +61,10 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics) -> Fa
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return _problem(422, f"the body is not JSON: {first['ctx']['error']}")
         where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-        return _problem(422, f"{where}: {first['msg']}")
+        return _problem(422, f"{where}: {HINTS.get(first['type'], first['msg'])}")
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> JSONResponse:

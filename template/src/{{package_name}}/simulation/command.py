@@ -1,5 +1,7 @@
 """The replay as a command: start the server, replay, judge, and always end what was started."""
 
+import signal
+import sys
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
@@ -34,6 +36,7 @@ def run(
     console = Console(highlight=False, soft_wrap=True)
     server = Server(settings.environment(), settings.state / "server.log")
     online = OnlineStore(settings.online)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is ended then too
     try:
         server.start()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
