@@ -158,14 +158,19 @@ def verify(folder: Path, digest: str | None = None) -> tuple[Manifest, str]:
 def load(folder: Path, digest: str | None = None) -> Bundle:
     """Verify a bundle, load its model and check it on its golden rows. Raises BundleError; see verify."""
     manifest, actual = verify(folder, digest)
-    golden = json.loads((folder / GOLDEN).read_text(encoding="utf-8"))
     try:
         scorer = Scorer((folder / MODEL).read_bytes())
     except Exception as error:
         raise BundleError(f"{folder / MODEL} is not a model onnxruntime can run ({type(error).__name__})") from error
-    inputs = np.array(golden["inputs"], dtype=np.float32)
-    worst = float(np.abs(scorer.score(inputs) - np.array(golden["scores"])).max())
-    if worst > GOLDEN_TOLERANCE:
+    try:
+        golden = json.loads((folder / GOLDEN).read_text(encoding="utf-8"))
+        inputs = np.array(golden["inputs"], dtype=np.float32)
+        worst = float(np.abs(scorer.score(inputs) - np.array(golden["scores"], dtype=np.float64)).max())
+    except Exception as error:
+        raise BundleError(
+            f"{folder / GOLDEN} cannot be scored ({type(error).__name__}); train and register again"
+        ) from error
+    if not worst <= GOLDEN_TOLERANCE:  # a NaN is no agreement
         raise BundleError(f"{folder} scores its own golden rows {worst:.1g} off; train and register the model again")
     return Bundle(folder, actual, manifest, scorer)
 

@@ -241,7 +241,7 @@ def _report(settings: Settings, path: Path) -> str:
     from .monitoring.report import write_report
     from .problem import NAME
 
-    write_report(settings.monitoring, path, NAME)
+    write_report(settings.monitoring, path, NAME.replace("-", " ").capitalize())
     return f"report: {path.resolve()}"
 
 

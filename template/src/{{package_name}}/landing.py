@@ -10,7 +10,7 @@ import pandas as pd
 import pandera.ibis as pandera_ibis
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
-from pandera.errors import SchemaErrors
+from pandera.errors import SchemaError, SchemaErrors
 
 from .lake import day_of, days, midnight, partition_days, partition_path, write_partition
 from .sources import Source
@@ -62,11 +62,16 @@ def violations(con: Backend, contract: pandera_ibis.DataFrameSchema, rows: pa.Ta
     try:
         contract.validate(con.table(name), lazy=True)
     except SchemaErrors as error:
-        found = {f"{item.schema.name or 'row'}: {item.check}" for item in error.schema_errors}
-        return "; ".join(sorted(found))
+        return "; ".join(sorted({_violation(item) for item in error.schema_errors}))
     finally:
         con.drop_table(name)
     return None
+
+
+def _violation(error: SchemaError) -> str:
+    """Return which column broke which check; of a missing or unknown column the name stands in the failure case."""
+    column = error.schema.name or (error.failure_cases if isinstance(error.failure_cases, str) else "row")
+    return f"{column}: {error.check}"
 
 
 def _day(rows: pd.DataFrame, day: date) -> pa.Table:

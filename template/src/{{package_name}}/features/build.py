@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 from ibis.backends.duckdb import Backend
+from ibis.common.exceptions import IbisError
 
 from ..engine import fetch, read
 from ..errors import DataError
@@ -26,7 +27,12 @@ def build(con: Backend, views: Iterable[FeatureView], lake: Path, store: Path, s
         first, last = since + ahead, until + ahead
         reach = view.lookback + timedelta(days=1) if view.lookback else timedelta(0)
         source = read(con, partition_files(lake, view.source, since - reach, until))
-        rows = view.expression(source)
+        try:
+            rows = view.expression(source)
+        except IbisError as error:
+            raise DataError(
+                f"{lake / view.source} is not what {view.name} reads ({_line(error)}); land it again"
+            ) from error
         rows = rows.filter(rows.available_at >= midnight(first), rows.available_at < midnight(last))
         table = fetch(rows.select(*view.columns).order_by(["available_at", *view.keys]))
         for day in days(first, last):
@@ -34,6 +40,10 @@ def build(con: Backend, views: Iterable[FeatureView], lake: Path, store: Path, s
             at = table["available_at"]
             mine = table.filter(pc.and_(pc.greater_equal(at, low), pc.less(at, high)))
             write_partition(store, view.name, day, mine)
+
+
+def _line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def require_days(root: Path, table: str, since: date, until: date) -> None:

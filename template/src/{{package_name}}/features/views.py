@@ -182,6 +182,9 @@ def _aircraft_last(event: str, past: str, source: str, instant: str) -> FeatureV
 
 
 def _origin_weather(weather: ir.Table) -> ir.Table:
+    # A feed that was down delivers several hours at once: only the newest of them is the last observation.
+    newest = weather.observed_at.max().over(group_by=["origin", "known_at"])
+    weather = weather.filter(weather.observed_at == newest)
     return weather.mutate(available_at=weather.known_at).select("origin", "available_at", *WEATHER)
 
 

@@ -243,7 +243,7 @@ def _explained(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
         if isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            raise RegistryError(f"the registry has no such thing: {error.message}") from error
+            raise RegistryError(f"the registry has no such thing: {' '.join(error.message.split())[:200]}") from error
         line = next(iter(str(error).splitlines()), type(error).__name__)
         hint = "another process holds it, try again" if "locked" in str(error) else "check that it is up and readable"
         raise RegistryError(f"the registry at {uri} does not answer ({line[:160]}); {hint}") from error

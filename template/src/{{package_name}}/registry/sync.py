@@ -30,7 +30,7 @@ def sync(registry: Registry, bundles: Path) -> list[str]:
                 changes.append(f"{alias}: none")
             continue
         name = folder_name(version)
-        if link.is_symlink() and str(link.readlink()) == name:
+        if link.is_symlink() and str(link.readlink()) == name and link.exists():
             continue
         if not (bundles / name).exists():
             registry.fetch(version, bundles / name)

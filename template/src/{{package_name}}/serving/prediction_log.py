@@ -5,6 +5,7 @@ in one call, so killing the process loses nothing that a client has seen; at mos
 that one no client saw.
 """
 
+import errno
 import json
 import os
 import uuid
@@ -46,7 +47,11 @@ class PredictionLog:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             self._day = day
-        written = os.write(self._descriptor, content)
-        if written != len(content):
-            os.write(self._descriptor, b"\n")
-            raise OSError(f"only {written} of {len(content)} bytes of the prediction log were written")
+        before = os.fstat(self._descriptor).st_size
+        try:
+            written = os.write(self._descriptor, content)
+            if written != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            os.ftruncate(self._descriptor, before)  # half a line would spoil the next one
+            raise

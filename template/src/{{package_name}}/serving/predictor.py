@@ -83,7 +83,8 @@ class Predictor:
         champion = served[CHAMPION]
         columns = {**request, **entity_columns(request)}
         at = columns["prediction_time"].astype(np.int64)
-        found = self.online.read(champion.bundle.manifest.views, columns, at)
+        views = {view.name: view for model in served.values() for view in model.bundle.manifest.views}
+        found = self.online.read(list(views.values()), columns, at)
         columns.update(found.features)
         columns.update(derived_features(columns))
         scores = {alias: model.bundle.score(columns) for alias, model in served.items()}
@@ -102,7 +103,7 @@ class Predictor:
                     f"version {version} was trained on another definition of {view.name} than the online store holds; "
                     "train again, or publish the features of its code"
                 )
-        if len(loaded.manifest.inputs) != len(problem.CATEGORICAL) + len(problem.NUMERIC):
+        if set(loaded.manifest.inputs) != {*problem.CATEGORICAL, *problem.NUMERIC}:
             raise BundleError(f"version {version} was trained for other inputs than this code has; train again")
         return Served(version, loaded)
 

@@ -2,8 +2,10 @@
 
 import ipaddress
 import os
+import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Sequence
 
 import uvicorn
@@ -42,6 +44,8 @@ def run(settings: Settings, sync_command: Sequence[str]) -> None:
     follower = subprocess.Popen(sync_command, env=environment)
     host, port = listener.getsockname()[:2]
     print(f"serving at http://{host}:{port}", flush=True)
+    # uvicorn ends in order on SIGTERM and then raises it again: without this, what follows would not be ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         uvicorn.Server(config).run(sockets=[listener])
     finally:

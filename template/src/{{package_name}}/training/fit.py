@@ -44,9 +44,9 @@ class Fitted:
     def onnx(self) -> bytes:
         """Return the model as ONNX: input (n, k) float32, outputs label and probabilities (n, 2)."""
         width = len(self.categories) + len(problem.NUMERIC)
-        model = onnxmltools.convert_xgboost(
-            self.classifier, initial_types=[("inputs", FloatTensorType([None, width]))], target_opset=15
-        )
+        inputs = [("inputs", FloatTensorType([None, width]))]
+        # Without a name the converter takes a random one, and no two trainings would give the same bytes.
+        model = onnxmltools.convert_xgboost(self.classifier, problem.NAME, inputs, target_opset=15)
         return bytes(model.SerializeToString())
 
 

@@ -1,5 +1,6 @@
 """The gates a candidate must pass before it may shadow or serve: what was measured, its bound, and what to do."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -87,6 +88,7 @@ def _not_worse(evidence: Evidence, champion: Scores, seed: int, bounds: Bounds) 
 
 
 def _no_slice_falls(evidence: Evidence, champion: Scores, bounds: Bounds) -> Gate:
+    """A slice in which only one outcome occurred has no AUC, and nothing to say."""
     falls = {
         f"{name}={group}": theirs - ours
         for name, values in evidence.groups.items()
@@ -95,9 +97,9 @@ def _no_slice_falls(evidence: Evidence, champion: Scores, bounds: Bounds) -> Gat
             slices(evidence.labels, champion, values).values(),
             strict=True,
         )
+        if not math.isnan(ours)
     }
-    worst = max(falls, key=lambda name: falls[name])
+    worst = max(falls, key=lambda name: falls[name], default="no slice")
+    fall = falls.get(worst, 0.0)
     hint = f"{worst} loses most: look at its rows before the average hides them"
-    return Gate(
-        "no slice falls (AUC)", falls[worst] <= bounds.slice_auc_loss, falls[worst], bounds.slice_auc_loss, hint
-    )
+    return Gate("no slice falls (AUC)", fall <= bounds.slice_auc_loss, fall, bounds.slice_auc_loss, hint)
