@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import pandas as pd
 from ibis.backends.duckdb import Backend
@@ -50,6 +50,14 @@ class Project:
             raise DataError(f"there is nothing to build before {until}; the first landed day is {self._first_day()}")
         build(self.con, self.views.values(), self.settings.lake, self.settings.features, first, until)
         return first
+
+    def unbuilt(self) -> date:
+        """Return the first source day whose features were never built."""
+        view = next(iter(self.views.values()))
+        built = partition_days(self.settings.features, view.name)
+        if not built:
+            return self._first_day()
+        return built[-1] + timedelta(days=1) if view.streaming else built[-1]  # see build: a batch row lies a day later
 
     def publish(self, online: OnlineStore, as_of: datetime, streaming: bool = True) -> None:
         """Write the last feature rows known at `as_of` (aware) to the online store.

@@ -13,6 +13,7 @@ from ..errors import UserError
 from ..features.online import OnlineStore
 from ..monitoring.labels import PREDICTIONS, read_days
 from ..operations import Project
+from ..registry.client import CHAMPION
 from .faults import Injection
 from .replay import Outcome, Replay
 from .server import Server
@@ -32,6 +33,8 @@ def run(
         raise UserError(
             f"{outside[0].fault}@{outside[0].day} lies outside the replay; choose a day from {since} to {until}"
         )
+    if CHAMPION not in project.registry.aliases():
+        raise UserError("no version is the champion yet; run `train` and `registry promote VERSION` first")
     settings = project.settings
     console = Console(highlight=False, soft_wrap=True)
     server = Server(settings.environment(), settings.state / "server.log")

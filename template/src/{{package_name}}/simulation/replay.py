@@ -18,7 +18,7 @@ from ..errors import UserError
 from ..features.online import OnlineStore
 from ..features.stream import MicroBatches, lookback
 from ..features.views import BATCH_DELAY
-from ..lake import midnight, partition_days
+from ..lake import midnight
 from ..monitoring.events import Event, record
 from ..monitoring.labels import read_log
 from ..monitoring.policy import Action, Decision
@@ -87,9 +87,7 @@ class Replay:
         self._batches = MicroBatches(views, self.online)
         self._folded = self._now - lookback(views)
         self._tick(midnight(since))
-        version = self.project.registry.aliases().get(CHAMPION)
-        if version is None:
-            raise UserError("no champion serves yet; run `train` and `registry promote VERSION` first")
+        version = self.project.registry.aliases()[CHAMPION]
         self._event(
             "deploy", version.number, f"version {version.number}, trained until {version.trained_until}, goes live"
         )
@@ -126,10 +124,9 @@ class Replay:
 
     def _land(self, until: date) -> None:
         """Land the days before `until` and build the features that they complete."""
-        built = partition_days(self.project.settings.features, "origin_stream")
         self.project.land(until)
-        since = built[-1] + timedelta(days=1) if built else None
-        if since is None or since < until:
+        since = self.project.unbuilt()
+        if since < until:
             self.project.build(since, until)
 
     def _ask(self, day: date, flights: list[dict[str, Any]], received: dict[tuple[Any, ...], float]) -> None:
