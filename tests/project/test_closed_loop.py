@@ -103,7 +103,7 @@ def test_features_over_http_equal_the_offline_join(golden_project: Path, trained
     command = [str(golden_project / ".venv" / "bin" / "python"), "-c", SKEW, str(trained)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = json.loads(done.stdout.splitlines()[-1])
     assert found["days"] >= 7
     assert found["rows"] > 900 * found["days"]
     assert found["differences"] == 0
@@ -143,6 +143,6 @@ def test_the_frozen_model_is_honest(golden_project: Path, trained: Path, tmp_pat
     command = [str(golden_project / ".venv" / "bin" / "python"), "-c", YEAR, str(tmp_path), str(folder), digest]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    months = json.loads(done.stdout)
+    months = json.loads(done.stdout.splitlines()[-1])
     assert len(months) == 9
     assert 0.72 <= sum(months.values()) / 9 <= 0.78, months

@@ -5,8 +5,8 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
+from types import FrameType
 
 import uvicorn
 from prometheus_client import start_http_server
@@ -39,15 +39,20 @@ def run(settings: Settings, sync_command: Sequence[str]) -> None:
 
     predictor = Predictor(settings.bundles, online, PredictionLog(settings.predictions), on_load)
     app = create_app(settings, predictor, metrics)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10)
-    environment = {**os.environ, **settings.environment()}
-    follower = subprocess.Popen(sync_command, env=environment)
-    host, port = listener.getsockname()[:2]
-    print(f"serving at http://{host}:{port}", flush=True)
-    # uvicorn ends in order on SIGTERM and then raises it again: without this, what follows would not be ended.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10))
+
+    def end(number: int, frame: FrameType | None) -> None:
+        # uvicorn has handlers of its own while it runs, and then raises the signal again. An exception here could be
+        # swallowed anywhere; the flag cannot, and what stands in `finally` is always done.
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    follower = subprocess.Popen(sync_command, env={**os.environ, **settings.environment()})
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        host, port = listener.getsockname()[:2]
+        print(f"serving at http://{host}:{port}", flush=True)
+        server.run(sockets=[listener])
     finally:
         follower.terminate()
         follower.wait()
