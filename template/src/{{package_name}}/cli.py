@@ -230,11 +230,13 @@ def _project() -> Project:
     from .engine import connect
     from .features.views import VIEWS
     from .operations import Project
+    from .problem import FEATURE_VIEWS
     from .sources import SOURCES
 
     settings = _settings()
     con = connect(memory_limit=settings.memory_limit)
-    return Project(settings, con, SOURCES, VIEWS, _registry(settings))
+    views = {name: VIEWS[name] for name in FEATURE_VIEWS}
+    return Project(settings, con, SOURCES, views, _registry(settings))
 
 
 def _report(settings: Settings, path: Path) -> str:

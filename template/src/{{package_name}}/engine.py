@@ -1,6 +1,5 @@
 """The query engine: Ibis expressions on an embedded DuckDB. Every query of the project passes through here."""
 
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -39,17 +38,6 @@ def read(con: Backend, files: list[str]) -> ir.Table:
         return con.read_parquet(files, hive_partitioning=False)
     except duckdb.Error as error:
         raise _unreadable(error) from error
-
-
-def write(con: Backend, expression: ir.Table, path: Path) -> None:
-    """Run an expression and write its rows to one Parquet file, through a temporary name."""
-    temporary = path.with_suffix(".tmp")
-    try:
-        con.to_parquet(expression, temporary, compression="zstd")
-    except duckdb.Error as error:
-        temporary.unlink(missing_ok=True)
-        raise _unreadable(error) from error
-    temporary.replace(path)
 
 
 def seconds(column: Any) -> Any:

@@ -88,7 +88,6 @@ class Bounds:
     calibration_error: float = 0.08  # expected calibration error, ten equal-count bins
     slice_auc_loss: float = 0.05  # by origin, against the champion
     onnx_difference: float = 1e-5  # absolute, in probability
-    row_latency_ms: float = 5.0  # one row through onnxruntime, median
 
 
 @dataclass(frozen=True)
