@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -81,9 +82,8 @@ def features_publish(as_of: Annotated[datetime, typer.Option(parser=_instant, me
     from .features.online import OnlineStore
 
     project = _project()
-    online = OnlineStore(project.settings.online)
-    project.publish(online, as_of)
-    online.close()
+    with closing(OnlineStore(project.settings.online)) as online:
+        project.publish(online, as_of)
     print(f"published {len(project.views)} views as of {as_of.astimezone(UTC).isoformat()}")
 
 

@@ -50,15 +50,19 @@ class OnlineStore:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        connection = None
         try:
-            self._connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.executescript(TABLES)
+            connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.executescript(TABLES)
         except sqlite3.Error as error:
+            if connection:
+                connection.close()
             raise DataError(
                 f"{path} cannot be used as an online store ({error}); remove it and publish again"
             ) from error
+        self._connection = connection
 
     def define(self, views: Iterable[ViewSpec]) -> None:
         """Record which definition the values of each view come from; values of another definition are dropped."""
