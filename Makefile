@@ -8,7 +8,7 @@ BIN     := .venv/bin
 # A generated project gets the uv and the Python of .venv.
 PASS    := UV="$(CURDIR)/$(BIN)/uv" PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: help setup demo serve ui report test lint format lock clean
+.PHONY: help setup demo serve ui report test lint format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -71,6 +71,22 @@ lint: .venv/.ready ## Check the style of the template's own tests
 format: .venv/.ready ## Rewrite the template's own tests in the project's style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+bench: ## List the benchmarks: one for each claim about speed or memory
+	@awk '/^"""/{sub(/^"""/, ""); name = FILENAME; sub(/.*\//, "", name); sub(/[.]py$$/, "", name); gsub("_", "-", name); \
+	  if (name != "harness") printf "  make bench-%-16s %s\n", name, $$0; nextfile}' benchmarks/*.py
+
+# Each runs in a generated project of its own, with the whole year landed. What a rival needs, it installs apart.
+bench-%: build/bench/.ready
+	@build/bench/.venv/bin/python benchmarks/$(subst -,_,$*).py
+
+build/bench/.ready: .venv/.ready template
+	@mkdir -p build/bench
+	@find build/bench -mindepth 1 -maxdepth 1 ! -name .venv ! -name .state -exec rm -rf {} +
+	$(BIN)/copier copy --quiet --defaults --overwrite --data-file example-answers.yml --vcs-ref HEAD . build/bench
+	@rm -f build/bench/.venv/.ready
+	@$(MAKE) --no-print-directory -C build/bench setup $(PASS)
+	@touch $@
 
 # One resolution for every platform and Python. The pins stay; LOCK=--upgrade moves them.
 lock: .venv/.ready ## Write locks/dev.txt, and template/locks/*.txt in a generated project
