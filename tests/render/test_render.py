@@ -24,7 +24,7 @@ APACHE_SHA256 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d3
 def test_answers_are_kept(project):
     assert project.answers["_src_path"]
     asked = {"project_name", "project_slug", "package_name", "project_description", "author_name", "author_email"}
-    assert set(project.answers) - {"_src_path"} == asked | {"license", "python_version"}
+    assert set(project.answers) - {"_src_path"} == asked | {"license", "python_version", "example"}
 
 
 def test_golden_answers_are_complete_and_kept_as_they_are(

@@ -68,9 +68,10 @@ def data_land(until: Day = None) -> None:
 def features_build(since: Day = None, until: Day = None) -> None:
     """Build the features that the landed days in [--since, --until) complete."""
     from .lake import partition_days
+    from .problem import LABEL_SOURCE
 
     project = _project()
-    landed = partition_days(project.settings.lake, "arrivals")
+    landed = partition_days(project.settings.lake, LABEL_SOURCE)
     end = until or (date.fromordinal(landed[-1].toordinal() + 1) if landed else _today())
     first = project.build(since, end)
     print(f"built {len(project.views)} views for the source days {first} to {end}")

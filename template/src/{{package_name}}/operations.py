@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from . import bundle
+from . import bundle, problem
 from .errors import DataError
 from .features.build import build
 from .features.online import OnlineStore
@@ -135,7 +135,7 @@ class Project:
         )
 
     def _first_day(self) -> date:
-        days = partition_days(self.settings.lake, "arrivals")
+        days = partition_days(self.settings.lake, problem.LABEL_SOURCE)
         if not days:
             raise DataError(f"{self.settings.lake} is empty; run `data land` first")
         return days[0]

@@ -105,7 +105,7 @@ def _evidence(
 
 
 def _whole_days(cohorts: pd.DataFrame, mine: pd.DataFrame) -> list[date]:
-    """Return the days on which the champion answered at least nine tenths of the flights."""
+    """Return the days on which the champion answered at least nine tenths of the rows."""
     if mine.empty:
         return []
     share = mine.groupby("day").size() / cohorts.groupby("day").size()

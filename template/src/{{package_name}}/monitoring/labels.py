@@ -20,7 +20,7 @@ ALIASES = ("champion", "challenger", "previous")
 
 
 def read_log(log: Path, day: date) -> pd.DataFrame:
-    """Return the logged predictions of one UTC day, one row per flight, the last where it was asked for twice.
+    """Return the logged predictions of one UTC day, one row per entity, the last where it was asked for twice.
 
     Columns: problem.REQUEST, `prediction_time` (UTC seconds), `answered_at`, `milliseconds`, problem.NUMERIC, and
     `<alias>_version`, `<alias>_score` for each alias (null where none was loaded). A half-written last line is left
@@ -61,11 +61,11 @@ def read_days(monitoring: Path, table: str, days: list[date]) -> pd.DataFrame:
 def mature(con: Backend, lake: Path, monitoring: Path) -> list[date]:
     """Join every cohort whose label delay has passed with its labels, and return the days that were new.
 
-    A cohort is matured when the lake holds the arrivals of all days through its label delay. A flight without an
-    arrival by then keeps `late` null: it was cancelled, diverted or is later than the deadline, and counts against
+    A cohort is matured when the lake holds the label's source of all days through its label delay. A row without
+    a label by then keeps `label` null, because it never gets one or gets it after the deadline, and counts against
     coverage.
     """
-    landed = set(partition_days(lake, "arrivals"))
+    landed = set(partition_days(lake, problem.LABEL_SOURCE))
     done = set(partition_days(monitoring, COHORTS))
     fresh = []
     for day in partition_days(monitoring, PREDICTIONS):
@@ -75,7 +75,7 @@ def mature(con: Backend, lake: Path, monitoring: Path) -> list[date]:
         predictions = pd.read_parquet(partition_path(monitoring, PREDICTIONS, day))
         known = labels(con, lake, day, deadline + timedelta(days=1))
         cohort = predictions.drop(columns=[*problem.NUMERIC]).merge(known, on=list(problem.ENTITY), how="left")
-        cohort = cohort.assign(late=cohort["late"].astype("boolean"))
+        cohort = cohort.assign(label=cohort["label"].astype("boolean"))
         write_partition(monitoring, COHORTS, day, pa.Table.from_pandas(cohort, preserve_index=False))
         fresh.append(day)
     return fresh

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from ..problem import MINIMUM_COVERAGE
+from ..problem import LABEL, MINIMUM_COVERAGE
 from .drift import MOVED
 
 WIDTH = 1040
@@ -107,7 +107,7 @@ class Curve:
 
 @matplotlib.rc_context(STYLE)
 def performance(days: pd.DataFrame, marks: Sequence[Mark], colours: Mapping[str, str]) -> Markup:
-    """Return AUC, late rate and coverage by day, over each other, with the marks through all three.
+    """Return AUC, label rate and coverage by day, over each other, with the marks through all three.
 
     `days` is the performance table, one row a day in order; `colours` maps a version to a name of THEME.
     """
@@ -122,7 +122,7 @@ def performance(days: pd.DataFrame, marks: Sequence[Mark], colours: Mapping[str,
     lanes = label_lanes([at * inner / (last - first) for _, at in placed], widths)
     top, heights, panels = 12.0 + LANE * (max(lanes, default=-1) + 1), (250, 130, 80), []
     figure = _figure(WIDTH, top + sum(heights) + 76)
-    for name, height in zip(("AUC", "late", "labels known"), heights, strict=True):
+    for name, height in zip(("AUC", LABEL, "labels known"), heights, strict=True):
         axes = _axes(figure, LEFT, top, inner, height)
         axes.set(xlim=(first, last), ylabel=name)
         axes.yaxis.set_label_coords(-42 / inner, 0.5)
@@ -130,11 +130,11 @@ def performance(days: pd.DataFrame, marks: Sequence[Mark], colours: Mapping[str,
         panels.append(axes)
         top += height + 22
     _auc(panels[0], days, colours)
-    known = days.dropna(subset=["late_rate"])
+    known = days.dropna(subset=["label_rate"])
     panels[1].plot(
         _noon(known["day"]), known["mean_score"], color=INK["amber"], dashes=DASHED, marker="o", markersize=3
     )
-    panels[1].plot(_noon(known["day"]), known["late_rate"], color=INK["slate"], marker="o", markersize=3)
+    panels[1].plot(_noon(known["day"]), known["label_rate"], color=INK["slate"], marker="o", markersize=3)
     panels[1].set_ylim(bottom=0)
     panels[2].bar(_noon(days["day"]), days["coverage"], width=0.7, color=INK["slate"], alpha=0.45)
     panels[2].axhline(MINIMUM_COVERAGE, color=INK["red"], linewidth=1, dashes=DOTTED)
@@ -148,7 +148,7 @@ def performance(days: pd.DataFrame, marks: Sequence[Mark], colours: Mapping[str,
         panels[0].annotate(mark.label, (at, high), (4, 0), color=colour, va="top", fontsize=11, **place)
         for axes in panels[1:]:
             axes.axvline(at, color=colour, linewidth=1.2, zorder=1)
-    return _svg(figure, "AUC, late rate and label coverage by day")
+    return _svg(figure, f"AUC, share {LABEL} and label coverage by day")
 
 
 @matplotlib.rc_context(STYLE)
@@ -183,7 +183,9 @@ def calibration(curves: Sequence[Curve]) -> Markup:
         axes.text(0, 1.04, curve.note, transform=axes.transAxes, fontsize=11, color=INK["mute"])
         axes.plot([0, limit], [0, limit], color=INK["mute"], linewidth=1, dashes=DOTTED)
         axes.plot(curve.bins["predicted"], curve.bins["observed"], color=INK[curve.colour], marker="o")
-        axes.set(xlim=(0, limit), ylim=(0, limit), xlabel="predicted", ylabel="observed late" if column == 0 else "")
+        axes.set(
+            xlim=(0, limit), ylim=(0, limit), xlabel="predicted", ylabel=f"observed {LABEL}" if column == 0 else ""
+        )
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(4))
             axis.set_major_formatter(PERCENT)

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ..problem import MINIMUM_COVERAGE, POLICY, PolicyBounds
+from ..bounds import PolicyBounds
+from ..problem import LABEL, MINIMUM_COVERAGE, POLICY
 
 
 class Action(StrEnum):
@@ -69,7 +70,7 @@ def _roll_back(evidence: Evidence, bounds: PolicyBounds) -> Decision | None:
     return Decision(
         Action.ROLL_BACK,
         f"over {evidence.previous_days} matured days the champion's AUC is {-found['difference']:.3f} below its "
-        f"predecessor's on the same flights (at least {-found['high']:.3f} at 95 %)",
+        f"predecessor's on the same rows (at least {-found['high']:.3f} at 95 %)",
     )
 
 
@@ -95,7 +96,7 @@ def _retrain(evidence: Evidence, bounds: PolicyBounds) -> Decision | None:
     if recent["calibration_error"] > bounds.calibration_error:
         return Decision(
             Action.RETRAIN,
-            f"over {evidence.recent_days} matured days {recent['late_rate']:.0%} were late where "
+            f"over {evidence.recent_days} matured days {recent['label_rate']:.0%} were {LABEL} where "
             f"{recent['mean_score']:.0%} were predicted (calibration error {recent['calibration_error']:.3f}, "
             f"bound {bounds.calibration_error})",
         )

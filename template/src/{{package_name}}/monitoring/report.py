@@ -31,10 +31,10 @@ COLUMNS = {
     COHORTS: {
         **{f"{alias}_version": TEXT for alias in ALIASES},
         **{f"{alias}_score": NUMBER for alias in ALIASES},
-        "late": TRUTH,
+        "label": TRUTH,
     },
     PERFORMANCE: {
-        **dict.fromkeys(("coverage", "count", "auc", "auc_low", "auc_high", "late_rate", "mean_score"), NUMBER),
+        **dict.fromkeys(("coverage", "count", "auc", "auc_low", "auc_high", "label_rate", "mean_score"), NUMBER),
         **{"version": TEXT, "milliseconds": NUMBER, "milliseconds_p99": NUMBER},
     },
     DRIFT: {"feature": TEXT, **dict.fromkeys(("distance", "nulls", "before", "now"), NUMBER), "moved": TRUTH},
@@ -147,7 +147,7 @@ def _render(tables: Mapping[str, pd.DataFrame], events: Sequence[Event], title: 
 
 def _facts(tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, str, str]]:
     """Return a value, its name and a note for each fact of the headline."""
-    predictions, days, late = tables[PREDICTIONS], tables[PERFORMANCE], tables[COHORTS]["late"]
+    predictions, days, labels = tables[PREDICTIONS], tables[PERFORMANCE], tables[COHORTS]["label"]
     first, last = predictions["day"].min(), predictions["day"].max()
     span = f"{_count((last - first).days + 1, 'day')}, {_range(first, last)}"
     plural = "prediction" if len(predictions) == 1 else "predictions"
@@ -162,9 +162,9 @@ def _facts(tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, str, str]]:
         largest = ", ".join(f"v{version} {part:.0%}" for version, part in share.head(3).items())
         more = f" and {len(share) - 3} more" if len(share) > 3 else ""
         facts.append((str(len(share)), "version served" if len(share) == 1 else "versions served", largest + more))
-    if len(late):
-        note = f"{late.notna().sum():,} of {len(late):,} matured"
-        facts.append((f"{late.notna().mean():.1%}", "of labels arrived", note))
+    if len(labels):
+        note = f"{labels.notna().sum():,} of {len(labels):,} matured"
+        facts.append((f"{labels.notna().mean():.1%}", "of labels arrived", note))
     median, slow = predictions["milliseconds"].quantile([0.5, 0.99])
     if not np.isnan(median):
         facts.append((f"{median:.1f} ms", "median server time", f"99% within {slow:.1f} ms"))
@@ -210,10 +210,10 @@ def _shadows(cohorts: pd.DataFrame, events: Sequence[Event], colours: Mapping[st
     """Return the figure and a row of figures for each pair of versions that scored the same labelled rows."""
     found = []
     for alias in ALIASES[1:]:
-        both = cohorts.dropna(subset=["late", "champion_score", f"{alias}_score"])
+        both = cohorts.dropna(subset=["label", "champion_score", f"{alias}_score"])
         for (champion, other), part in both.groupby(["champion_version", f"{alias}_version"]):
             days = pd.DatetimeIndex(part["day"].unique()[:COMPARED])
-            labels = part["late"].to_numpy(dtype=bool)
+            labels = part["label"].to_numpy(dtype=bool)
             # The rows are in order of days, so that each day's cumulative figure is that of a prefix.
             ends = np.searchsorted(part["day"], days, side="right")
             ours, theirs = (
@@ -246,11 +246,11 @@ def _outcome(alias: str, other: str, since: pd.Timestamp, events: Sequence[Event
 
 
 def _calibration(cohorts: pd.DataFrame, colours: Mapping[str, str]) -> Markup | None:
-    known = cohorts.dropna(subset=["late", "champion_score"])
+    known = cohorts.dropna(subset=["label", "champion_score"])
     curves = []
     for version in _versions(known["champion_version"]):
         rows = known[known["champion_version"] == version]
-        labels, scores = rows["late"].to_numpy(dtype=bool), rows["champion_score"].to_numpy()
+        labels, scores = rows["label"].to_numpy(dtype=bool), rows["champion_score"].to_numpy()
         bins = calibration_bins(labels, scores)
         note = f"{len(rows):,} labels, {len(bins)} bins of {bins['count'].max():,}"
         title = f"v{version}: error {calibration_error(labels, scores):.3f}"

@@ -27,7 +27,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status
 HINTS = {
     "extra_forbidden": "there is no such field; remove it",
     "missing": "this field is missing; add it",
-    "too_short": "there is nothing in it; send at least one flight",
+    "too_short": "there is nothing in it; send at least one",
     "timezone_aware": "the instant has no time zone; write it like 2013-04-02T10:15:00Z",
 }
 
@@ -82,13 +82,14 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics) -> Fa
 
     @app.post("/v1/predictions", responses=ERRORS)
     async def predict(body: PredictionRequest) -> PredictionResponse:
-        """How likely each flight is to arrive 15 or more minutes late, predicted two hours before its departure."""
-        if len(body.flights) > settings.maximum_rows:
+        """The probability of the label for each row, in the order of the request."""
+        if len(body.rows) > settings.maximum_rows:
             limit = settings.maximum_rows
-            raise HTTPException(422, f"flights: {len(body.flights)} are too many; send at most {limit} in a request")
+            detail = f"{problem.ROWS}: {len(body.rows)} are too many; send at most {limit} in a request"
+            raise HTTPException(422, detail)
         request_id = uuid.uuid4().hex
         answer = predictor.predict(body.columns(), request_id)
-        metrics.predictions.labels(answer.version).inc(len(body.flights))
+        metrics.predictions.labels(answer.version).inc(len(body.rows))
         for view, count in answer.found.missing.items():
             metrics.missing.labels(view).inc(count)
         for view, count in answer.found.stale.items():
@@ -98,7 +99,7 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics) -> Fa
         return PredictionResponse(
             request_id=request_id,
             model=ModelName(name=problem.NAME, version=answer.version),
-            predictions=[Prediction(late_probability=value) for value in answer.probabilities.tolist()],
+            predictions=[Prediction(score=value) for value in answer.probabilities.tolist()],
         )
 
     @app.get("/v1/model")

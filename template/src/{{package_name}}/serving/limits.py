@@ -44,7 +44,7 @@ class BodyLimit:
         await self._app(scope, replay, send)
 
     async def _refuse(self, send: Send) -> None:
-        detail = f"the body is larger than {self._maximum} bytes; send fewer flights in a request"
+        detail = f"the body is larger than {self._maximum} bytes; send fewer rows in a request"
         content = json.dumps({"title": "Content Too Large", "status": 413, "detail": detail}).encode()
         headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
         await send({"type": "http.response.start", "status": 413, "headers": headers})

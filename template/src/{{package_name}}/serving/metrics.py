@@ -21,7 +21,7 @@ class Metrics:
             buckets=LATENCY_BUCKETS,
             registry=self.registry,
         )
-        self.predictions = Counter("predictions", "Answered flights by version.", ["version"], registry=self.registry)
+        self.predictions = Counter("predictions", "Answered rows by version.", ["version"], registry=self.registry)
         self.scores = Histogram(
             "prediction_score", "The champion's probabilities.", buckets=SCORE_BUCKETS, registry=self.registry
         )

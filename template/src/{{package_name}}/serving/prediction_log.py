@@ -1,4 +1,4 @@
-"""The prediction log: one JSON line per answered flight, appended before the answer is sent.
+"""The prediction log: one JSON line per answered row, appended before the answer is sent.
 
 `<root>/date=YYYY-MM-DD/<process>.jsonl`, by the UTC day of the prediction time. An append reaches the operating system
 in one call, so killing the process loses nothing that a client has seen; at most the last line is half written, and

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from .. import bundle, problem
 from ..errors import BundleError
-from ..features.on_demand import derived_features, entity_columns
 from ..features.online import Found, OnlineStore
 from .prediction_log import PredictionLog
 
@@ -81,12 +80,12 @@ class Predictor:
         if CHAMPION not in served:
             raise BundleError("no model is loaded yet; promote a version and wait until /healthz/ready answers 200")
         champion = served[CHAMPION]
-        columns = {**request, **entity_columns(request)}
+        columns = {**request, **problem.entity_columns(request)}
         at = columns["prediction_time"].astype(np.int64)
         views = {view.name: view for model in served.values() for view in model.bundle.manifest.views}
         found = self.online.read(list(views.values()), columns, at)
         columns.update(found.features)
-        columns.update(derived_features(columns))
+        columns.update(problem.derived_features(columns))
         scores = {alias: model.bundle.score(columns) for alias, model in served.items()}
         self.log.append(_records(request_id, request, columns, served, scores, time.perf_counter() - started))
         return Answer(champion.version, scores[CHAMPION], found)

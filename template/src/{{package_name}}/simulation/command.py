@@ -49,7 +49,8 @@ def run(
             def progress(day: date) -> None:
                 bar.update(task, advance=1, description=f"replay {day}")
 
-            replay = Replay(project, server, online, World(project.sources), injections, seed, console.print)
+            world = World(project.sources, project.views.values())
+            replay = Replay(project, server, online, world, injections, seed, console.print)
             outcome = replay.run(since, until, progress)
         findings = judge(_observe(project, server, outcome, since, until), expected)
     finally:

@@ -15,7 +15,7 @@ class Fault(StrEnum):
     """What goes wrong."""
 
     BAD_CANDIDATE = "bad-candidate"
-    """A training job whose labels were joined to the wrong flights, registered as any other."""
+    """A training job whose labels were joined to the wrong rows, registered as any other."""
     FORCED_PROMOTION = "forced-promotion"
     """The same, and somebody promotes it against the verdict of the gates."""
     KILLED_SERVER = "killed-server"
@@ -41,8 +41,8 @@ class Injection:
 
 
 def wrong_join(rows: pd.DataFrame, test: date, seed: int) -> pd.DataFrame:
-    """Return training rows in which every flight before the test day has some other flight's outcome."""
+    """Return training rows in which every row before the test day has some other row's outcome."""
     before = (rows["day"] < test).to_numpy()
-    late = rows["late"].to_numpy(dtype=bool).copy()
-    late[before] = np.random.default_rng(seed).permutation(late[before])
-    return rows.assign(late=late)
+    labels = rows["label"].to_numpy(dtype=bool).copy()
+    labels[before] = np.random.default_rng(seed).permutation(labels[before])
+    return rows.assign(label=labels)

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pandas as pd
 
+from .. import problem
 from ..errors import UserError
 from ..features.online import OnlineStore
 from ..features.stream import MicroBatches, lookback
@@ -23,13 +24,12 @@ from ..monitoring.events import Event, record
 from ..monitoring.labels import read_log
 from ..monitoring.policy import Action, Decision
 from ..operations import Project
-from ..problem import ROUND
 from ..registry.client import CHALLENGER, CHAMPION
 from .faults import Fault, Injection, wrong_join
 from .server import Server
 from .world import World
 
-NOON = timedelta(hours=16)  # UTC, noon in New York
+KILLED_AT = timedelta(hours=16)  # UTC, into the day
 ATTEMPTS = 3
 
 
@@ -80,7 +80,7 @@ class Replay:
         """Land and build what is missing before the first day, and bring the online store to its first instant."""
         self._land(since)
         # One round early, so that the first tick publishes the rows of midnight itself.
-        self._now = midnight(since) - ROUND
+        self._now = midnight(since) - problem.ROUND
         self.online.clear()
         self.project.publish(self.online, self._now)
         views = self.project.views.values()
@@ -98,15 +98,15 @@ class Replay:
         morning = False
         due = self.world.due(day)
         kill = self._planted(Fault.KILLED_SERVER, day)
-        for at, flights in due.items():
+        for at, rows in due.items():
             if not morning and at >= midnight(day) + BATCH_DELAY:
                 self._morning(day)
                 morning = True
             self._tick(at)
-            if kill and at >= midnight(day) + NOON:
+            if kill and at >= midnight(day) + KILLED_AT:
                 kill = False
                 self._kill_server()
-            self._ask(day, flights, received)
+            self._ask(day, rows, received)
         if not morning:
             self._morning(day)
         self._tick(end)
@@ -129,11 +129,11 @@ class Replay:
         if since < until:
             self.project.build(since, until)
 
-    def _ask(self, day: date, flights: list[dict[str, Any]], received: dict[tuple[Any, ...], float]) -> None:
+    def _ask(self, day: date, rows: list[dict[str, Any]], received: dict[tuple[Any, ...], float]) -> None:
         """Ask for one round's predictions; a refused or broken request is counted and asked again."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                answer = self.server.predict(flights)
+                answer = self.server.predict(rows)
                 break
             except httpx.HTTPError as error:
                 self.outcome.failed += 1
@@ -143,17 +143,20 @@ class Replay:
         version = answer["model"]["version"]
         first, _ = self.outcome.served.get(version, (day, day))
         self.outcome.served[version] = (first, day)
-        self.outcome.answered += len(flights)
-        for flight, prediction in zip(flights, answer["predictions"], strict=True):
-            received[flight["carrier"], flight["flight"], flight["scheduled_departure"]] = prediction[
-                "late_probability"
-            ]
+        self.outcome.answered += len(rows)
+        for row, prediction in zip(rows, answer["predictions"], strict=True):
+            received[tuple(row[name] for name in problem.ENTITY)] = prediction[problem.SCORE]
 
     def _check_log(self, day: date, received: dict[tuple[Any, ...], float]) -> None:
         """Count the answers that a client holds and the log does not."""
         logged = read_log(self.project.settings.predictions, day)
-        at = pd.to_datetime(logged["scheduled_departure"], unit="s", utc=True)
-        keys = zip(logged["carrier"], logged["flight"], at.map(pd.Timestamp.isoformat), strict=True)
+        parts = {
+            name: pd.to_datetime(logged[name], unit="s", utc=True).map(pd.Timestamp.isoformat)
+            if name in problem.INSTANTS
+            else logged[name]
+            for name in problem.ENTITY
+        }
+        keys = zip(*parts.values(), strict=True)
         held = dict(zip(keys, logged["champion_score"], strict=True))
         self.outcome.lost += sum(held.get(key) != score for key, score in received.items())
 

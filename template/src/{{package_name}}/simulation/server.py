@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import httpx
 
 from ..errors import UserError
+from ..problem import ROWS
 
 T = TypeVar("T")
 
@@ -42,9 +43,9 @@ class Server:
         self._client = httpx.Client(base_url=url, timeout=PATIENCE)
         self._wait("become ready", lambda: self._ready() or None)
 
-    def predict(self, flights: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return the answer for some flights. Raises httpx.HTTPError when there is none."""
-        response = self._client.post("/v1/predictions", json={"flights": flights})
+    def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return the answer for some rows. Raises httpx.HTTPError when there is none."""
+        response = self._client.post("/v1/predictions", json={ROWS: rows})
         response.raise_for_status()
         answer: dict[str, Any] = response.json()
         return answer

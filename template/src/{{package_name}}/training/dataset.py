@@ -15,9 +15,8 @@ from ..engine import fetch, read, seconds
 from ..errors import DataError
 from ..features.build import require_days
 from ..features.join import point_in_time
-from ..features.on_demand import derived_features, entity_columns
 from ..features.views import FeatureView
-from ..lake import midnight, partition_days, partition_files
+from ..lake import day_of, midnight, partition_days, partition_files
 
 TEST = VALIDATION = timedelta(days=7)
 
@@ -37,39 +36,33 @@ def split_days(lake: Path, until: date) -> Split:
 
     The days whose labels have not matured by `until` are left out. Raises DataError when nothing has landed.
     """
-    days = partition_days(lake, "arrivals")
+    days = partition_days(lake, problem.LABEL_SOURCE)
     if not days:
-        raise DataError(f"{lake} holds no arrivals; land the data first")
+        raise DataError(f"{lake} holds no {problem.LABEL_SOURCE}; land the data first")
     end = until - problem.LABEL_DELAY
     return Split(days[0], end - TEST - VALIDATION, end - TEST, end)
 
 
 def request_rows(con: Backend, lake: Path, since: date, until: date) -> pd.DataFrame:
-    """Return one row per scheduled flight whose prediction time lies in [since, until), ordered by it.
+    """Return one row per request whose prediction time lies in [since, until), ordered by it.
 
-    Columns: problem.REQUEST with instants as int64 UTC seconds. Flights that are later cancelled are included.
+    Columns: problem.REQUEST with instants as int64 UTC seconds. Requests that never get a label are included.
     """
-    first = since - timedelta(days=1)  # a schedule is known a day ahead
-    table = read(con, partition_files(lake, "schedules", first, until + timedelta(days=1)))
-    table = table.mutate(
-        scheduled_departure=seconds(table.scheduled_departure), scheduled_arrival=seconds(table.scheduled_arrival)
-    )
-    at = problem.prediction_time(table.scheduled_departure)
+    first = day_of(midnight(since) - problem.REQUEST_AHEAD)
+    table = read(con, partition_files(lake, problem.REQUEST_SOURCE, first, until + timedelta(days=1)))
+    table = table.mutate(**{name: seconds(table[name]) for name in problem.INSTANTS})
+    at = problem.prediction_time(table)
     chosen = table.filter(at >= int(midnight(since).timestamp()), at < int(midnight(until).timestamp()))
-    ordered = chosen.select(*problem.REQUEST).order_by(["scheduled_departure", "carrier", "flight"])
+    ordered = chosen.select(*problem.REQUEST).order_by(list(problem.ENTITY))
     rows: pd.DataFrame = fetch(ordered).to_pandas()
     return rows
 
 
 def labels(con: Backend, lake: Path, since: date, until: date) -> pd.DataFrame:
-    """Return `problem.ENTITY` and `late` (bool) for each arrival that was known in [since, until) (UTC days)."""
-    table = read(con, partition_files(lake, "arrivals", since, until))
-    table = table.select(
-        "carrier",
-        "flight",
-        scheduled_departure=seconds(table.scheduled_departure),
-        late=problem.is_late(table.arrival_delay),
-    )
+    """Return `problem.ENTITY` and `label` (bool) for each label that was known in [since, until) (UTC days)."""
+    table = read(con, partition_files(lake, problem.LABEL_SOURCE, since, until))
+    keys = {name: seconds(table[name]) if name in problem.INSTANTS else table[name] for name in problem.ENTITY}
+    table = table.select(**keys, label=problem.label(table))
     known: pd.DataFrame = fetch(table).to_pandas()
     return known
 
@@ -80,7 +73,7 @@ def with_features(con: Backend, views: Sequence[FeatureView], store: Path, rows:
     The order and number of the rows stay. Raises DataError when the offline store lacks a view.
     """
     request = {name: rows[name].to_numpy() for name in problem.REQUEST}
-    keyed = rows.assign(**entity_columns(request), row=np.arange(len(rows)))
+    keyed = rows.assign(**problem.entity_columns(request), row=np.arange(len(rows)))
     con.create_table("_rows", pa.Table.from_pandas(keyed, preserve_index=False), overwrite=True)
     try:
         at = pd.to_datetime(keyed["prediction_time"], unit="s", utc=True)
@@ -98,17 +91,16 @@ def with_features(con: Backend, views: Sequence[FeatureView], store: Path, rows:
     finally:
         con.drop_table("_rows")
     joined = joined.sort_values("row", ignore_index=True).drop(columns="row")
-    columns = {name: joined[name].to_numpy() for name in ("scheduled_departure", "last_departed_at", "last_arrived_at")}
-    return joined.assign(**derived_features(columns))
+    return joined.assign(**problem.derived_features({name: joined[name].to_numpy() for name in joined.columns}))
 
 
 def training_set(con: Backend, views: Sequence[FeatureView], lake: Path, store: Path, split: Split) -> pd.DataFrame:
-    """Return every labelled row predicted in the split's days: features, `late` (bool) and `day` (UTC date).
+    """Return every labelled row predicted in the split's days: features, `label` (bool) and `day` (UTC date).
 
-    Only arrivals known by the end of the label delay are read, so the set is the one that was knowable then.
+    Only labels known by the end of the label delay are read, so the set is the one that was knowable then.
     """
     until = split.until + problem.LABEL_DELAY
-    require_days(lake, "arrivals", split.since, until)
+    require_days(lake, problem.LABEL_SOURCE, split.since, until)
     rows = request_rows(con, lake, split.since, split.until)
     known = labels(con, lake, split.since, until)
     labelled = rows.merge(known, on=list(problem.ENTITY), how="inner", validate="one_to_one")

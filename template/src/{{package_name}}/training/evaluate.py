@@ -64,8 +64,8 @@ def auc_difference(
 ) -> Mapping[str, float]:
     """Return `difference` (ours - theirs), and its one-sided 95 % bounds `low` and `high`.
 
-    A paired bootstrap over whole days (Efron and Tibshirani 1993, chapter 8): flights of one day share its weather,
-    so drawing single flights would make the interval far too narrow. NaN bounds when no draw held both classes.
+    A paired bootstrap over whole days (Efron and Tibshirani 1993, chapter 8): rows of one day have their causes
+    in common, so drawing single rows would make the interval far too narrow. NaN bounds when no draw held both classes.
     """
     values, where = np.unique(days, return_inverse=True)
     drawn = np.random.default_rng(seed).multinomial(len(values), np.full(len(values), 1 / len(values)), size=draws)
@@ -79,16 +79,16 @@ def auc_difference(
 
 
 def _concordant(labels: Labels, scores: Scores, where: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return, for days (i, j), how many pairs (late on i, on time on j) are ranked right, ties counting one half.
+    """Return, for days (i, j), how many pairs (positive on i, negative on j) are ranked right, ties counting one half.
 
     The AUC of any multiset of days is a weighted sum of these, so that a draw costs a product and not a sort.
     """
     days = range(int(where.max()) + 1)
-    late = [scores[(where == day) & labels] for day in days]
-    on_time = [np.sort(scores[(where == day) & ~labels]) for day in days]
+    positives = [scores[(where == day) & labels] for day in days]
+    negatives = [np.sort(scores[(where == day) & ~labels]) for day in days]
     counts = np.zeros((len(days), len(days)))
-    for i, positive in enumerate(late):
-        for j, negative in enumerate(on_time):
+    for i, positive in enumerate(positives):
+        for j, negative in enumerate(negatives):
             below, upto = (np.searchsorted(negative, positive, side=side).sum() for side in ("left", "right"))
             counts[i, j] = (below + upto) / 2
     return counts

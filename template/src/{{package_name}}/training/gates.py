@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..problem import BOUNDS, Bounds
+from ..bounds import GateBounds
+from ..problem import BASELINE, BOUNDS
 from .evaluate import Labels, Scores, auc, auc_difference, calibration_error, slices
 
 
@@ -44,7 +45,7 @@ class Evidence:
     champion: Scores | None
 
 
-def judge(evidence: Evidence, seed: int, bounds: Bounds = BOUNDS) -> list[Gate]:
+def judge(evidence: Evidence, seed: int, bounds: GateBounds = BOUNDS) -> list[Gate]:
     """Return the outcome of every gate that applies, in a fixed order."""
     gates = [_beats_baseline(evidence, bounds), _calibrated(evidence, bounds), _onnx_equal(evidence, bounds)]
     if evidence.champion is not None:
@@ -58,13 +59,14 @@ def passed(gates: Sequence[Gate]) -> bool:
     return bool(gates) and all(gate.passed for gate in gates)
 
 
-def _beats_baseline(evidence: Evidence, bounds: Bounds) -> Gate:
+def _beats_baseline(evidence: Evidence, bounds: GateBounds) -> Gate:
     gain = auc(evidence.labels, evidence.candidate) - auc(evidence.labels, evidence.baseline)
-    hint = "it knows hardly more than carrier and hour: look for broken labels or features in the training window"
+    known = " and ".join(BASELINE)
+    hint = f"it knows hardly more than {known}: look for broken labels or features in the training window"
     return Gate("beats the baseline (AUC)", gain >= bounds.baseline_auc_margin, gain, bounds.baseline_auc_margin, hint)
 
 
-def _calibrated(evidence: Evidence, bounds: Bounds) -> Gate:
+def _calibrated(evidence: Evidence, bounds: GateBounds) -> Gate:
     """In a storm no model is calibrated, so a candidate may be as far off as the champion on the same rows."""
     error = calibration_error(evidence.labels, evidence.candidate)
     bound = bounds.calibration_error
@@ -74,20 +76,20 @@ def _calibrated(evidence: Evidence, bounds: Bounds) -> Gate:
     return Gate("calibration error", error <= bound, error, bound, hint)
 
 
-def _onnx_equal(evidence: Evidence, bounds: Bounds) -> Gate:
+def _onnx_equal(evidence: Evidence, bounds: GateBounds) -> Gate:
     worst = float(np.abs(evidence.candidate - evidence.onnx).max())
     hint = "the exported model is not the trained one: check the versions of xgboost and onnxmltools in the locks"
     return Gate("ONNX equals native", worst <= bounds.onnx_difference, worst, bounds.onnx_difference, hint)
 
 
-def _not_worse(evidence: Evidence, champion: Scores, seed: int, bounds: Bounds) -> Gate:
+def _not_worse(evidence: Evidence, champion: Scores, seed: int, bounds: GateBounds) -> Gate:
     low = auc_difference(evidence.labels, evidence.candidate, champion, evidence.days, seed)["low"]
     hint = "the champion is better on the same later days: keep it, and look at what changed in the training data"
     bound = -bounds.champion_auc_loss
     return Gate("not worse than the champion (AUC, lower 95 %)", low >= bound, low, bound, hint)
 
 
-def _no_slice_falls(evidence: Evidence, champion: Scores, bounds: Bounds) -> Gate:
+def _no_slice_falls(evidence: Evidence, champion: Scores, bounds: GateBounds) -> Gate:
     """A slice in which only one outcome occurred has no AUC, and nothing to say."""
     falls = {
         f"{name}={group}": theirs - ours

@@ -23,7 +23,6 @@ from .gates import Evidence, Gate, judge, passed
 REFERENCE_ROWS = 5000
 GOLDEN_ROWS = 50
 MINIMUM_ROWS = 500
-SLICES = ("origin",)
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def train(
     seen = pd.concat([parts["train"], parts["validation"]])
     categories = learn_categories(seen)
     inputs = {name: bundle.matrix(categories, problem.NUMERIC, columns(part)) for name, part in parts.items()}
-    labels = {name: part["late"].to_numpy(dtype=bool) for name, part in parts.items()}
+    labels = {name: part["label"].to_numpy(dtype=bool) for name, part in parts.items()}
     fitted = fit((inputs["train"], inputs["validation"]), (labels["train"], labels["validation"]), categories, seed)
     model = fitted.onnx()
     native = fitted.score(inputs["test"])
@@ -74,7 +73,7 @@ def train(
     evidence = Evidence(
         labels=labels["test"],
         days=parts["test"]["day"].to_numpy().astype("datetime64[D]"),
-        groups={name: parts["test"][name].to_numpy() for name in SLICES},
+        groups={name: parts["test"][name].to_numpy() for name in problem.SLICES},
         candidate=native,
         onnx=exported,
         baseline=baseline(seen, parts["test"]),
@@ -112,15 +111,15 @@ def columns(rows: pd.DataFrame) -> dict[str, NDArray[np.generic]]:
 
 
 def baseline(seen: pd.DataFrame, asked: pd.DataFrame) -> NDArray[np.float64]:
-    """Return the historic late rate of each row's carrier and local hour, the overall rate where they are new."""
-    keys = ["carrier", "departure_hour"]
-    rates = seen.groupby(keys)["late"].mean().rename("rate")
-    return asked[keys].join(rates, on=keys)["rate"].fillna(seen["late"].mean()).to_numpy(dtype=np.float64)
+    """Return the historic label rate by problem.BASELINE, the overall rate where they are new."""
+    keys = list(problem.BASELINE)
+    rates = seen.groupby(keys)["label"].mean().rename("rate")
+    return asked[keys].join(rates, on=keys)["rate"].fillna(seen["label"].mean()).to_numpy(dtype=np.float64)
 
 
 def fingerprint(rows: pd.DataFrame) -> str:
     """Return a hash of the training rows, which tells whether two trainings saw the same data."""
-    hashed = pd.util.hash_pandas_object(rows[[*problem.ENTITY, *problem.NUMERIC, "late"]], index=False)
+    hashed = pd.util.hash_pandas_object(rows[[*problem.ENTITY, *problem.NUMERIC, "label"]], index=False)
     return hashlib.sha256(hashed.to_numpy().tobytes()).hexdigest()[:16]
 
 

@@ -1,0 +1,35 @@
+"""What a gate or the policy accepts: the names of the bounds. Their values are the problem's, in `problem.py`."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class GateBounds:
+    """What a candidate must keep. A model outside a bound is refused, never waved through."""
+
+    baseline_auc_margin: float
+    """At least this far above the historic rate by the baseline's keys."""
+    champion_auc_loss: float
+    """The lower 95 % bound of (new - champion) may not be below minus this."""
+    calibration_error: float
+    """Expected calibration error, ten equal-count bins."""
+    slice_auc_loss: float
+    """By slice, against the champion."""
+    onnx_difference: float
+    """Between the exported and the native model: absolute, in probability."""
+
+
+@dataclass(frozen=True)
+class PolicyBounds:
+    """When the evidence of matured days demands an action."""
+
+    recent_days: int
+    """Matured days that the champion's performance is judged on."""
+    calibration_error: float
+    auc_loss: float
+    """Below what the champion's own test week promised."""
+    retrain_pause_days: int
+    shadow_days: int
+    promotion_auc_loss: float
+    rollback_days: int
+    rollback_auc_loss: float

@@ -1,0 +1,222 @@
+"""What is predicted: the request, the moment of prediction, the label and its delay, the inputs, the bounds.
+
+The example: two hours before a flight's scheduled departure from New York, how likely is it that it arrives 15
+or more minutes late, given that it runs? A cancelled or diverted flight gets a prediction and never a label.
+
+Serving imports this file, so it needs no library of the pipeline. Instants are seconds since 1970-01-01 UTC
+everywhere behind the HTTP boundary.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from .bounds import GateBounds, PolicyBounds
+
+NAME = "flight-delay"
+
+# 1. What a caller knows and sends.
+
+ROWS = "flights"  # what the rows of a request are called over HTTP
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+
+Airport = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{3}$")]
+Carrier = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{2}$")]
+TailNumber = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,8}$")]
+
+
+class Request(BaseModel):
+    """One scheduled flight. A carrier, airport or aircraft that the model never saw is new, not wrong."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Flight")
+
+    carrier: Carrier = Field(examples=["UA"])
+    flight: int = Field(strict=True, ge=1, le=9999, examples=[1545])
+    origin: Airport = Field(examples=["EWR"])
+    dest: Airport = Field(examples=["IAH"])
+    tailnum: TailNumber | None = Field(default=None, examples=["N14228"])
+    scheduled_departure: AwareDatetime = Field(examples=["2013-04-02T10:15:00Z"])
+    scheduled_arrival: AwareDatetime = Field(examples=["2013-04-02T14:19:00Z"])
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not EARLIEST <= self.scheduled_departure < LATEST:
+            raise ValueError(f"scheduled_departure must lie between {EARLIEST.year} and {LATEST.year}")
+        if not timedelta(0) < self.scheduled_arrival - self.scheduled_departure <= timedelta(days=1):
+            raise ValueError("scheduled_arrival must be after scheduled_departure, by at most 24 hours")
+        return self
+
+
+REQUEST = tuple(Request.model_fields)
+INSTANTS = tuple(name for name, field in Request.model_fields.items() if field.annotation is AwareDatetime)
+# A flight is one carrier's number at one scheduled departure. The label is joined to the prediction by these.
+ENTITY = ("scheduled_departure", "carrier", "flight")
+REQUEST_SOURCE = "schedules"  # the source table that holds the requests of the past
+REQUEST_AHEAD = timedelta(days=1)  # a schedule becomes known at most this long before its prediction is made
+
+# 2. When it is predicted.
+
+LEAD = timedelta(hours=2)
+# Predictions are made in rounds, and the stream features have the same grid: a value has one age, not a jitter.
+ROUND = timedelta(minutes=15)
+
+
+def prediction_time(rows: Any) -> Any:
+    """Return when a flight's prediction is made: LEAD before the schedule, rounded down to the round.
+
+    `rows["scheduled_departure"]` is an int, a NumPy array, a pandas or an Ibis column of UTC seconds, and so is what
+    is returned.
+    """
+    seconds = rows["scheduled_departure"] - int(LEAD.total_seconds())
+    step = int(ROUND.total_seconds())
+    return seconds - seconds % step
+
+
+# 3. The label, and how long it takes.
+
+LABEL_SOURCE = "arrivals"  # the source table whose rows tell the label
+LABEL = "late"  # what a row with the label is, in reports
+SCORE = "late_probability"  # what the answer is called over HTTP
+SCORE_MEANING = "that it arrives 15 or more minutes late, given it runs"
+LATE_MINUTES = 15  # the field's definition of a late arrival
+# A cohort is the predictions of one UTC day. It is matured, and measured once, when the next day has landed whole.
+LABEL_DELAY = timedelta(days=1)
+# What late arrivals can still be unknown of a cohort before its figures mean something.
+MINIMUM_COVERAGE = 0.80
+
+
+def is_late(delay: Any) -> Any:
+    """Return whether a delay in minutes (a number, an array, an Ibis column) counts as late."""
+    return delay >= LATE_MINUTES
+
+
+def label(arrivals: Any) -> Any:
+    """Return the label of each row of LABEL_SOURCE, an Ibis table: whether the flight arrived late."""
+    return is_late(arrivals["arrival_delay"])
+
+
+# 4. The inputs of the model, and the names it is judged by.
+
+FEATURE_VIEWS = (
+    "carrier_history",
+    "route_history",
+    "origin_hour_history",
+    "aircraft_history",
+    "origin_stream",
+    "carrier_stream",
+    "destination_stream",
+    "aircraft_last_departure",
+    "aircraft_last_arrival",
+    "origin_weather",
+)
+CATEGORICAL = ("carrier", "origin")
+NUMERIC = (
+    "departure_minute",
+    "weekday",
+    "scheduled_minutes",
+    "carrier_late_rate_28d",
+    "carrier_mean_delay_28d",
+    "route_late_rate_28d",
+    "route_mean_delay_28d",
+    "origin_hour_late_rate_28d",
+    "origin_hour_mean_delay_28d",
+    "aircraft_late_rate_28d",
+    "aircraft_mean_delay_28d",
+    "origin_departures_1h",
+    "origin_mean_delay_1h",
+    "origin_late_rate_1h",
+    "origin_departures_3h",
+    "origin_mean_delay_3h",
+    "origin_late_rate_3h",
+    "carrier_mean_delay_1h",
+    "carrier_late_rate_1h",
+    "carrier_mean_delay_3h",
+    "carrier_late_rate_3h",
+    "destination_mean_delay_1h",
+    "destination_late_rate_1h",
+    "destination_mean_delay_3h",
+    "destination_late_rate_3h",
+    "last_departure_delay",
+    "hours_since_last_departure",
+    "last_arrival_delay",
+    "hours_since_last_arrival",
+    "temperature",
+    "dew_point",
+    "humidity",
+    "wind_speed",
+    "wind_gust",
+    "precipitation",
+    "pressure",
+    "visibility",
+)
+BASELINE = ("carrier", "departure_hour")  # the baseline is the historic rate by these
+SLICES = ("origin",)  # the gates look at each value of these on its own
+
+Columns = Mapping[str, NDArray[np.generic]]
+
+ZONE = ZoneInfo("America/New_York")  # all three origins
+HOUR = 3600
+DAY = 24 * HOUR
+
+
+def entity_columns(request: Columns) -> dict[str, NDArray[np.generic]]:
+    """Return what the request alone tells: the prediction time, and the derived entity keys and features.
+
+    `request` maps each name of REQUEST to an array of n values; instants are int64 UTC seconds. Returned, n values
+    each: `prediction_time` (int64 UTC seconds), `departure_hour` (int64, 0 to 23, New York clock), `departure_minute`
+    (float64, 0 to 1439, New York clock), `weekday` (float64, Monday 0, New York calendar), `scheduled_minutes`
+    (float64).
+    """
+    departure = request["scheduled_departure"].astype(np.int64)
+    local = departure + _utc_offset(departure)
+    second_of_day = local % DAY
+    return {
+        "prediction_time": prediction_time({"scheduled_departure": departure}),
+        "departure_hour": second_of_day // HOUR,
+        "departure_minute": (second_of_day // 60).astype(np.float64),
+        "weekday": ((local // DAY + 3) % 7).astype(np.float64),  # 1970-01-01 was a Thursday
+        "scheduled_minutes": (request["scheduled_arrival"].astype(np.int64) - departure) / 60,
+    }
+
+
+def derived_features(columns: Columns) -> dict[str, NDArray[np.generic]]:
+    """Return the features that need both the request and a view's value, as float64; NaN where the value is."""
+    departure = columns["scheduled_departure"].astype(np.int64)
+    return {
+        "hours_since_last_departure": (departure - columns["last_departed_at"].astype(np.float64)) / HOUR,
+        "hours_since_last_arrival": (departure - columns["last_arrived_at"].astype(np.float64)) / HOUR,
+    }
+
+
+def _utc_offset(instants: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return New York's offset from UTC in seconds at each instant; daylight saving changes on whole hours."""
+    hours, where = np.unique(instants // HOUR, return_inverse=True)
+    offsets = [datetime.fromtimestamp(int(hour) * HOUR, ZONE).utcoffset() for hour in hours]
+    return np.array([int(offset.total_seconds()) for offset in offsets if offset is not None], dtype=np.int64)[where]
+
+
+# 5. The bounds; `bounds.py` says what each means.
+
+BOUNDS = GateBounds(
+    baseline_auc_margin=0.03,
+    champion_auc_loss=0.01,
+    calibration_error=0.08,
+    slice_auc_loss=0.05,
+    onnx_difference=1e-5,
+)
+POLICY = PolicyBounds(
+    recent_days=7,
+    calibration_error=0.08,
+    auc_loss=0.03,
+    retrain_pause_days=14,
+    shadow_days=7,
+    promotion_auc_loss=0.01,
+    rollback_days=2,
+    rollback_auc_loss=0.02,
+)
