@@ -36,7 +36,8 @@ def read_log(log: Path, day: date) -> pd.DataFrame:
     ]
     scores = [f"{alias}_{part}" for alias in ALIASES for part in ("version", "score")]
     order = ["request_id", "prediction_time", "answered_at", "milliseconds", *scores]
-    table = pd.DataFrame(rows, columns=[*problem.REQUEST, *problem.NUMERIC, *order])
+    # What is asked for may itself be an input of the model.
+    table = pd.DataFrame(rows, columns=list(dict.fromkeys([*problem.REQUEST, *problem.NUMERIC, *order])))
     numbers = [*problem.NUMERIC, *(name for name in scores if name.endswith("score"))]
     table = table.astype(dict.fromkeys(numbers, "float64"))
     table = table.sort_values([*problem.ENTITY, "answered_at"], ignore_index=True)

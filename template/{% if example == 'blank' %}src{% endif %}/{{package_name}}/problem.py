@@ -1,0 +1,140 @@
+"""What is predicted: the request, the moment of prediction, the label and its delay, the inputs, the bounds.
+
+A placeholder of the right shape, on made-up data: when a parcel is handed over, how likely is it that it is delivered
+later than promised? Replace every part by your own; `docs/how-to/your-own-problem.md` says in which order. A lost
+parcel gets a prediction and never a label.
+
+Serving imports this file, so it needs no library of the pipeline. Instants are seconds since 1970-01-01 UTC
+everywhere behind the HTTP boundary.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from .bounds import GateBounds, PolicyBounds
+
+NAME = "parcel-delay"
+
+# 1. What a caller knows and sends.
+
+ROWS = "parcels"  # what the rows of a request are called over HTTP
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}$")]
+
+
+class Request(BaseModel):
+    """One parcel that was handed over. A depot or courier that the model never saw is new, not wrong."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Parcel")
+
+    parcel: int = Field(strict=True, ge=1, examples=[1])
+    handed_over_at: AwareDatetime = Field(examples=["2024-02-12T10:15:00Z"])
+    depot: Name = Field(examples=["north"])
+    courier: Name = Field(examples=["swift"])
+    weight: float = Field(gt=0, le=50, examples=[4.2], description="in kilograms")
+    distance: float = Field(gt=0, le=2000, examples=[120.0], description="in kilometres")
+
+
+REQUEST = tuple(Request.model_fields)
+INSTANTS = tuple(name for name, field in Request.model_fields.items() if field.annotation is AwareDatetime)
+ENTITY = ("handed_over_at", "parcel")  # the label is joined to the prediction by these
+REQUEST_SOURCE = "parcels"  # the source table that holds the requests of the past
+REQUEST_AHEAD = timedelta(hours=1)  # a request becomes known at most this long before its prediction is made
+
+# 2. When it is predicted.
+
+# Predictions are made in rounds, and the stream features have the same grid: a value has one age, not a jitter.
+ROUND = timedelta(hours=1)
+
+
+def prediction_time(rows: Any) -> Any:
+    """Return when a parcel's prediction is made: at the end of the round in which it is handed over.
+
+    `rows["handed_over_at"]` is an int, a NumPy array, a pandas or an Ibis column of UTC seconds, and so is what is
+    returned.
+    """
+    step = int(ROUND.total_seconds())
+    seconds = rows["handed_over_at"]
+    return seconds - seconds % step + step
+
+
+# 3. The label, and how long it takes.
+
+LABEL_SOURCE = "deliveries"  # the source table whose rows tell the label
+LABEL = "late"  # what a row with the label is, in reports
+SCORE = "late_probability"  # what the answer is called over HTTP
+SCORE_MEANING = "that it is delivered later than promised"
+# A cohort is the predictions of one UTC day. It is matured, and measured once, when the next day has landed whole.
+LABEL_DELAY = timedelta(days=1)
+# What late labels can still be unknown of a cohort before its figures mean something.
+MINIMUM_COVERAGE = 0.80
+
+
+def label(deliveries: Any) -> Any:
+    """Return the label of each row of LABEL_SOURCE, an Ibis table: whether the parcel came after its promised hour."""
+    return deliveries["delay_hours"] > 0
+
+
+# 4. The inputs of the model, and the names it is judged by.
+
+FEATURE_VIEWS = ("courier_history", "depot_stream")
+CATEGORICAL = ("courier", "depot")
+NUMERIC = (
+    "weight",
+    "distance",
+    "hour",
+    "courier_late_rate_28d",
+    "courier_mean_delay_28d",
+    "depot_late_rate_6h",
+    "depot_mean_delay_6h",
+)
+BASELINE = ("courier",)  # the baseline is the historic rate by these
+SLICES = ("depot",)  # the gates look at each value of these on its own
+
+Columns = Mapping[str, NDArray[np.generic]]
+
+HOUR = 3600
+
+
+def entity_columns(request: Columns) -> dict[str, NDArray[np.generic]]:
+    """Return what the request alone tells: the prediction time, and the derived entity keys and features.
+
+    `request` maps each name of REQUEST to an array of n values; instants are int64 UTC seconds. Returned, n values
+    each: `prediction_time` (int64 UTC seconds), `hour` (float64, 0 to 23, UTC).
+    """
+    handed_over = request["handed_over_at"].astype(np.int64)
+    return {
+        "prediction_time": prediction_time({"handed_over_at": handed_over}),
+        "hour": (handed_over // HOUR % 24).astype(np.float64),
+    }
+
+
+def derived_features(columns: Columns) -> dict[str, NDArray[np.generic]]:
+    """Return the features that need both the request and a view's value. Here there is none."""
+    return {}
+
+
+# 5. The bounds; `bounds.py` says what each means.
+
+BOUNDS = GateBounds(
+    baseline_auc_margin=0.03,
+    champion_auc_loss=0.01,
+    calibration_error=0.08,
+    slice_auc_loss=0.05,
+    onnx_difference=1e-5,
+)
+POLICY = PolicyBounds(
+    recent_days=7,
+    calibration_error=0.08,
+    auc_loss=0.03,
+    retrain_pause_days=14,
+    shadow_days=4,
+    promotion_auc_loss=0.01,
+    rollback_days=2,
+    rollback_auc_loss=0.02,
+)

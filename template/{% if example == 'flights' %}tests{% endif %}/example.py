@@ -1,0 +1,25 @@
+"""What the tests that hold for every problem must know of this one: which days to use, and what a request looks like."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+UNTIL = date(2013, 2, 6)  # every test starts from what had landed by then
+AS_OF = datetime(2013, 2, 5, 15, 30, tzinfo=UTC)  # on the grid of rounds, so that a prediction can be made at it
+DAY = date(2013, 1, 20)  # one in the middle, with whole windows before it
+STREAMED = datetime(2013, 1, 31, 15, tzinfo=UTC)  # the first of four hours in which the streams move much
+REPLAY = (date(2013, 2, 4), date(2013, 2, 6))
+ROWS_A_DAY = 700  # at least
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    """Return a flight, as the HTTP API takes it, whose prediction is made at AS_OF; `changes` replace or add fields."""
+    departure = AS_OF + timedelta(hours=2)
+    return {
+        "carrier": "UA",
+        "flight": 1545,
+        "origin": "EWR",
+        "dest": "IAH",
+        "tailnum": "N14228",
+        "scheduled_departure": departure.isoformat(),
+        "scheduled_arrival": (departure + timedelta(hours=4)).isoformat(),
+    } | changes
