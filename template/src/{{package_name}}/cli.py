@@ -98,7 +98,7 @@ def features_list(
     if markdown:
         print(catalog.page(_views().values()), end="")
     else:
-        render.show([render.views_table(_views().values())])
+        render.show(render.listing_parts(_views().values()))
 
 
 @features.command("explain")

@@ -126,8 +126,9 @@ def spelled(request: Mapping[str, Any]) -> str:
 
 
 def iso(instant: datetime) -> str:
-    """Return an instant as text, in UTC."""
-    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    """Return an instant as text, in UTC; seconds only where there are some."""
+    utc = instant.astimezone(UTC)
+    return f"{utc:%Y-%m-%dT%H:%M:%S}Z" if utc.second else f"{utc:%Y-%m-%dT%H:%M}Z"
 
 
 def explain(con: Backend, view: FeatureView, lake: Path, store: Path, request: Mapping[str, Any]) -> Explanation:

@@ -4,15 +4,15 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from rich import box
 from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 
 from .catalog import HEADER, listing, span
 from .explain import Evidence, Explanation, Row, iso, spelled
 from .views import FeatureView
 
 SHOWN = 10  # source rows behind a value; the count says how many there are
+LONG = ("features", "why")  # the columns that would leave no room for the others
 UNBOUND = 10_000  # columns of a file or a pipe
 
 
@@ -23,15 +23,16 @@ def show(parts: Iterable[RenderableType]) -> None:
         console.width = UNBOUND
     with console.capture() as captured:
         for part in parts:
-            if isinstance(part, Table):
-                part.box = box.SIMPLE_HEAD if console.is_terminal else None
             console.print(part)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
-def views_table(views: Iterable[FeatureView]) -> Table:
-    """Return the table of `features list`."""
-    return _table(HEADER, map(listing, views))
+def listing_parts(views: Iterable[FeatureView]) -> list[RenderableType]:
+    """Return what `features list` prints: a table of facts, and one of features and reasons, which fit a terminal."""
+    rows = [HEADER, *map(listing, views)]
+    facts = [[cell for name, cell in zip(HEADER, row, strict=True) if name not in LONG] for row in rows]
+    reasons = [[cell for name, cell in zip(HEADER, row, strict=True) if name in ("view", *LONG)] for row in rows]
+    return [_table(facts[0], facts[1:]), "", _table(reasons[0], reasons[1:])]
 
 
 def explanation_parts(explained: Explanation) -> list[RenderableType]:
@@ -94,7 +95,8 @@ def _cell(value: Any) -> str:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    table = Table(*header, pad_edge=False)
+    columns = [Column(name, overflow="fold", no_wrap=name == header[0]) for name in header]
+    table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     for row in rows:
         table.add_row(*row)
     return table
