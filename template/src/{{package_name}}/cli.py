@@ -15,6 +15,7 @@ from .errors import UserError
 from .settings import Settings, load
 
 if TYPE_CHECKING:
+    from .features.views import FeatureView
     from .operations import Project
     from .registry.client import Registry
 
@@ -86,6 +87,40 @@ def features_publish(as_of: Annotated[datetime, typer.Option(parser=_instant, me
     with closing(OnlineStore(project.settings.online)) as online:
         project.publish(online, as_of)
     print(f"published {len(project.views)} views as of {as_of.astimezone(UTC).isoformat()}")
+
+
+@features.command("list")
+def features_list(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/features.md instead.")] = False,
+) -> None:
+    """Say what each view holds, when its values are available, how long they hold, and why it exists."""
+    from .features import catalog, render
+
+    if markdown:
+        print(catalog.page(_views().values()), end="")
+    else:
+        render.show(render.listing_parts(_views().values()))
+
+
+@features.command("explain")
+def features_explain(
+    view: Annotated[str, typer.Argument(metavar="VIEW")],
+    entity: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...")],
+) -> None:
+    """Show which rows gave each value of VIEW for one request, and which did not, and why."""
+    from .engine import connect
+    from .features import render
+    from .features.explain import explain, find_request
+
+    settings, views = _settings(), _views()
+    if view not in views:
+        raise UserError(f"there is no view {view!r}; choose from {', '.join(views)}")
+    if wrong := [word for word in entity if "=" not in word]:
+        raise UserError(f"{wrong[0]!r} names no key; write it like KEY=VALUE")
+    con = connect(memory_limit=settings.memory_limit)
+    request = find_request(con, settings.lake, dict(word.split("=", 1) for word in entity))
+    explained = explain(con, views[view], settings.lake, settings.features, request)
+    render.show(render.explanation_parts(explained))
 
 
 @app.command()
@@ -229,15 +264,19 @@ def _registry(settings: Settings) -> Registry:
 
 def _project() -> Project:
     from .engine import connect
-    from .features.views import VIEWS
     from .operations import Project
-    from .problem import FEATURE_VIEWS
     from .sources import SOURCES
 
     settings = _settings()
     con = connect(memory_limit=settings.memory_limit)
-    views = {name: VIEWS[name] for name in FEATURE_VIEWS}
-    return Project(settings, con, SOURCES, views, _registry(settings))
+    return Project(settings, con, SOURCES, _views(), _registry(settings))
+
+
+def _views() -> dict[str, FeatureView]:
+    from .features.views import VIEWS
+    from .problem import FEATURE_VIEWS
+
+    return {name: VIEWS[name] for name in FEATURE_VIEWS}
 
 
 def _report(settings: Settings, path: Path) -> str:

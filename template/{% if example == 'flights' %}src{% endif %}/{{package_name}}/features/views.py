@@ -26,17 +26,37 @@ BATCH_DELAY = timedelta(hours=6)  # the nightly build of a UTC day is done at 06
 
 @dataclass(frozen=True)
 class FeatureView:
-    """One view. `ttl` is the age at which a value is no longer used; `lookback` is how far its windows reach."""
+    """One view. `ttl` is the age at which a value is no longer used; `lookback` is how far its windows reach.
+
+    A row that is available at t holds, of each feature, the source rows with its keys that became known in
+    [t - delay - window, t - delay); with a window of zero, those that became known at t - delay. What a view is for
+    is part of it: `features list` and docs/features.md are made from here.
+    """
 
     name: str
     source: str
     keys: tuple[str, ...]
+    """Columns of the source, and of the request or what entity_columns makes of it."""
     features: tuple[str, ...]
     ttl: timedelta
     lookback: timedelta
     streaming: bool
     """True when ticks keep the online store fresh between two batch builds."""
     expression: Callable[[ir.Table], ir.Table]
+    windows: Mapping[str, timedelta]
+    """How far back each feature looks; zero when it is read off what became known at one instant."""
+    step: timedelta
+    """How often rows are made; zero when each source row makes its own."""
+    delay: timedelta
+    """From the end of the windows to `available_at`: what the pipeline needs."""
+    entity: str
+    """What one key stands for."""
+    why_then: str
+    """Why a value is available when `step` and `delay` say, and not earlier."""
+    why_ttl: str
+    """Why a value holds for `ttl`, and not longer."""
+    why: str
+    """What breaks, or what is lost, without the view."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -114,28 +134,43 @@ def _departures(count: Any, late: Any, total: Any) -> Any:
     return count.fill_null(0).cast("float64")
 
 
-def _history(name: str, keys: Sequence[str]) -> FeatureView:
+def _history(name: str, keys: Sequence[str], entity: str, why: str) -> FeatureView:
     """Return the view of how late arrivals by `keys` were in the last 28 whole days (UTC)."""
     measures = {f"{name}_late_rate": _late_rate, f"{name}_mean_delay": _mean_delay}
+    window = 28 * DAY
 
     def expression(arrivals: ir.Table) -> ir.Table:
         events = arrivals.filter(arrivals[keys[0]].notnull()).mutate(delay=arrivals.arrival_delay)
-        return trailing(events, keys, DAY, BATCH_DELAY, {"28d": 28 * DAY}, measures)
+        return trailing(events, keys, DAY, BATCH_DELAY, {"28d": window}, measures)
 
     return FeatureView(
         name=f"{name}_history",
         source="arrivals",
         keys=tuple(keys),
         features=tuple(f"{measure}_28d" for measure in measures),
+        windows={f"{measure}_28d": window for measure in measures},
+        step=DAY,
+        delay=BATCH_DELAY,
         ttl=3 * DAY,
         lookback=29 * DAY,
         streaming=False,
         expression=expression,
+        entity=entity,
+        why_then=f"The nightly build counts whole UTC days of arrivals by {' and '.join(keys)}; what landed since "
+        "midnight is not in it.",
+        why_ttl="Two nightly builds may fail before it reads as missing; four weeks move little in three days.",
+        why=why,
     )
 
 
 def _stream(
-    name: str, keys: Sequence[str], source: str, delay: str, measures: Mapping[str, Callable[[Any, Any, Any], Any]]
+    name: str,
+    keys: Sequence[str],
+    source: str,
+    delay: str,
+    measures: Mapping[str, Callable[[Any, Any, Any], Any]],
+    entity: str,
+    why: str,
 ) -> FeatureView:
     """Return the view of how late the events of `source` by `keys` were in the last hour and the last three."""
     hour = timedelta(hours=1)
@@ -150,15 +185,25 @@ def _stream(
         source=source,
         keys=tuple(keys),
         features=tuple(f"{measure}_{window}" for window in windows for measure in named),
+        windows={f"{measure}_{window}": length for window, length in windows.items() for measure in named},
+        step=ROUND,
+        delay=timedelta(0),
         ttl=hour,
         lookback=3 * hour + ROUND,
         streaming=True,
         expression=expression,
+        entity=entity,
+        why_then=f"A micro-batch closes on the grid of the predictions, with the {source} reported by then. A window "
+        "over the scheduled time would hold delays that nobody knew yet: AUC 0.778 in place of 0.745 (frozen), and "
+        "none of it in production.",
+        why_ttl=f"Four rounds may be missed; then the last hour of {source} is another hour.",
+        why=why,
     )
 
 
-def _aircraft_last(event: str, past: str, source: str, instant: str) -> FeatureView:
+def _aircraft_last(event: str, past: str, source: str, instant: str, why_ttl: str, why: str) -> FeatureView:
     """Return the view of an aircraft's last known departure from New York, or its arrival: when, and how late."""
+    features = (f"last_{event}_delay", f"last_{past}_at")
 
     def expression(events: ir.Table) -> ir.Table:
         known = events.filter(events.tailnum.notnull())
@@ -173,11 +218,18 @@ def _aircraft_last(event: str, past: str, source: str, instant: str) -> FeatureV
         name=f"aircraft_last_{event}",
         source=source,
         keys=("tailnum",),
-        features=(f"last_{event}_delay", f"last_{past}_at"),
+        features=features,
+        windows=dict.fromkeys(features, timedelta(0)),
+        step=timedelta(0),
+        delay=timedelta(0),
         ttl=2 * DAY,
         lookback=timedelta(0),
         streaming=True,
         expression=expression,
+        entity=f"an aircraft, by its last known {event} on a flight from New York",
+        why_then=f"The report of the {event} is the value: nothing is summed up, so it counts as soon as it is here.",
+        why_ttl=why_ttl,
+        why=why,
     )
 
 
@@ -204,24 +256,101 @@ LATENESS = {"mean_delay": _mean_delay, "late_rate": _late_rate}
 VIEWS = {
     view.name: view
     for view in (
-        _history("carrier", ["carrier"]),
-        _history("route", ["dest", "origin"]),
-        _history("origin_hour", ["departure_hour", "origin"]),
-        _history("aircraft", ["tailnum"]),
-        _stream("origin", ["origin"], "departures", "departure_delay", {"departures": _departures} | LATENESS),
-        _stream("carrier", ["carrier"], "departures", "departure_delay", LATENESS),
-        _stream("destination", ["dest"], "arrivals", "arrival_delay", LATENESS),
-        _aircraft_last("departure", "departed", "departures", "departed_at"),
-        _aircraft_last("arrival", "arrived", "arrivals", "known_at"),
+        _history(
+            "carrier",
+            ["carrier"],
+            entity="a carrier, over all its flights from New York",
+            why="A carrier's name stands for how punctual it was in the training months. The rate by carrier and hour "
+            "of the last 28 days reaches AUC 0.674; the one that was fixed in March, 0.631.",
+        ),
+        _history(
+            "route",
+            ["dest", "origin"],
+            entity="a route, from one origin to one destination",
+            why="The destination is no input of the model: without it, a flight to a crowded airport looks like any "
+            "other of the same length.",
+        ),
+        _history(
+            "origin_hour",
+            ["departure_hour", "origin"],
+            entity="a scheduled hour (New York clock) at one origin",
+            why="Delays pile up over the day, at each airport in another way, and the curve moves with the season. "
+            "Without it, the model keeps the curve of the months it was trained on.",
+        ),
+        _history(
+            "aircraft",
+            ["tailnum"],
+            entity="an aircraft, over all its flights from New York",
+            why="Tight rotations keep an aircraft late for weeks, which carrier and route average away. It pays only "
+            "with retraining: all histories reach AUC 0.660 retrained monthly and 0.621 frozen, the schedule 0.639.",
+        ),
+        _stream(
+            "origin",
+            ["origin"],
+            "departures",
+            "departure_delay",
+            {"departures": _departures} | LATENESS,
+            entity="an origin, over the departures of all carriers",
+            why="A ground stop or a queue for the runway holds everyone within the hour, and no history knows of it. "
+            "Streams take AUC from 0.727 to 0.750.",
+        ),
+        _stream(
+            "carrier",
+            ["carrier"],
+            "departures",
+            "departure_delay",
+            LATENESS,
+            entity="a carrier, over its departures from all three origins",
+            why="A carrier without crews or with its computers down is late everywhere while its neighbours leave on "
+            "time: the origin's stream mixes the two.",
+        ),
+        _stream(
+            "destination",
+            ["dest"],
+            "arrivals",
+            "arrival_delay",
+            LATENESS,
+            entity="a destination, over the arrivals from New York",
+            why="An airport that takes in fewer flights has those bound for it held on the ground. Without it, the "
+            "model sees the weather and the queue of New York only.",
+        ),
+        _aircraft_last(
+            "departure",
+            "departed",
+            "departures",
+            "departed_at",
+            why_ttl="An aircraft that nobody here has seen leave for two days has flown elsewhere, and what it made up "
+            "or lost there is unknown.",
+            why="An aircraft that left late comes back late, and one that left an hour ago cannot leave again in two. "
+            "The aircraft's last flight takes AUC from 0.712 to 0.727.",
+        ),
+        _aircraft_last(
+            "arrival",
+            "arrived",
+            "arrivals",
+            "known_at",
+            why_ttl="Two days after it landed an aircraft has had its nights to recover: the delay of then explains "
+            "nothing any more.",
+            why="It tells an aircraft that has landed from one that is in the air, and how much of its delay it made "
+            "up on the way: the last departure knows neither.",
+        ),
         FeatureView(
             name="origin_weather",
             source="weather",
             keys=("origin",),
             features=WEATHER,
+            windows=dict.fromkeys(WEATHER, timedelta(0)),
+            step=timedelta(0),
+            delay=timedelta(0),
             ttl=timedelta(hours=3),
             lookback=timedelta(0),
             streaming=True,
             expression=_origin_weather,
+            entity="an origin, by its last published observation",
+            why_then="An observation is published half an hour after its hour. The weather of the departure hour is "
+            "not known two hours ahead: AUC 0.755 in place of 0.745 (frozen), and none of it in production.",
+            why_ttl="Observations are hourly: two may be missing, and older weather has moved on.",
+            why="Storms are the largest cause that the schedule does not know: weather takes AUC from 0.660 to 0.712.",
         ),
     )
 }
