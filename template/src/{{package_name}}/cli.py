@@ -61,8 +61,32 @@ def data_land(until: Day = None) -> None:
         table, day, reason = landing.quarantined[0]
         raise UserError(
             f"{len(landing.quarantined)} partition(s) went to quarantine, the first {table} of {day} ({reason}); "
-            "mend the source and land again"
+            "`data quarantine` says why"
         )
+
+
+@data.command("quarantine")
+def data_quarantine() -> None:
+    """List the partitions that broke their contract, and why."""
+    from .landing import explanation, quarantined
+
+    quarantine = _settings().quarantine
+    held = quarantined(quarantine, date.min, date.max)
+    for table, day in held:
+        note = explanation(quarantine, table, day)
+        print(f"{table} {day}  {note['rows']} rows  {note['reason']}")
+    print(f"{len(held)} partition(s) in {quarantine}")
+
+
+@data.command("release")
+def data_release(
+    source: str,
+    day: Annotated[date, typer.Argument(parser=_day, metavar="DAY")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why the day is true as it is; kept on record.")],
+) -> None:
+    """Publish a quarantined DAY of SOURCE as it was delivered, when it broke freshness, volume or a reference only."""
+    done = _project().release(source, day, reason, datetime.now(UTC))
+    print(f"{source} of {day} {'is in the lake' if done else 'was released before'}; build the features since {day}")
 
 
 @features.command("build")

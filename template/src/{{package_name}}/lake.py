@@ -6,7 +6,7 @@ partition or the new one and a full disk or a kill leaves the old one in place.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -29,11 +29,18 @@ def write_partition(root: Path, table: str, day: date, rows: pa.Table) -> Path:
 
     Raises DataError when the file system refuses the write (disk full, no permission); the old partition stays.
     """
-    path = partition_path(root, table, day)
+    return write_file(partition_path(root, table, day), lambda path: pq.write_table(rows, path, compression="zstd"))
+
+
+def write_file(path: Path, write: Callable[[Path], object]) -> Path:
+    """Replace a file atomically by what `write` puts under a temporary name, and return its path.
+
+    Raises DataError when the file system refuses the write; the old file stays.
+    """
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(rows, temporary, compression="zstd")
+        write(temporary)
         temporary.replace(path)
     except OSError as error:
         with suppress(OSError):
@@ -43,6 +50,15 @@ def write_partition(root: Path, table: str, day: date, rows: pa.Table) -> Path:
             f"cannot write {path}: {reason}; free some space or mend the rights, then run it again"
         ) from error
     return path
+
+
+def partition_rows(root: Path, table: str, day: date) -> int:
+    """Return how many rows a partition has, as its file says. Raises DataError when that is no Parquet file."""
+    path = partition_path(root, table, day)
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path} cannot be read ({error}); remove it and land its day again") from error
 
 
 def partition_days(root: Path, table: str) -> list[date]:

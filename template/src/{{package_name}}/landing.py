@@ -1,19 +1,34 @@
-"""Land the sources: each day's rows are checked against the contract, then published to the lake or quarantined."""
+"""Land the sources: each day's rows are checked against the contract, then published to the lake or quarantined.
 
+A day lies in quarantine as long as its partition does, beside what explains it. The partition is written last and
+removed last, after the lake has it, so that a kill leaves the day in one of the two places, or in both.
+"""
+
+import hashlib
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-import pandera.ibis as pandera_ibis
 import pyarrow as pa
+import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
-from pandera.errors import SchemaError, SchemaErrors
 
-from .lake import day_of, days, midnight, partition_days, partition_path, write_partition
+from .contracts import Violation, check
+from .engine import fetch, read
+from .errors import DataError
+from .lake import day_of, days, midnight, partition_days, partition_path, write_file, write_partition
 from .sources import Source
+
+# Readers of a lake pass over names that begin with an underscore.
+BROKEN_ROWS = "_broken_rows.parquet"
+REASON = "reason.json"
+RELEASES = "_releases.jsonl"
 
 
 @dataclass
@@ -30,23 +45,74 @@ def land(con: Backend, sources: Mapping[str, Source], lake: Path, quarantine: Pa
     A partition that breaks its contract goes to `quarantine` with its reason and nothing of it reaches the lake.
     """
     result = Landing()
-    for source in sources.values():
+    for source in _referenced_first(sources):
         rows = source.read()
         held = set(partition_days(lake, source.name))
+        for day in held.intersection(partition_days(quarantine, source.name)):
+            _clear(quarantine, source.name, day)  # a run was killed after it had published the day
         first = day_of(rows["known_at"].iloc[0])
         wanted = [day for day in days(first, until if source.daily else first + timedelta(days=1)) if day not in held]
         if not wanted:
             continue
-        broken = _broken_days(con, source, rows, wanted)
-        for day in wanted:
+        partitions = _partitions(rows, wanted)
+        broken = check(con, source, partitions, lake, quarantine)
+        for day, partition in partitions.items():
             if day in broken:
-                _quarantine(quarantine, source.name, day, _day(rows, day), broken[day])
-                result.quarantined.append((source.name, day, broken[day]))
+                reason = _quarantine(quarantine, source.name, day, partition, broken[day])
+                result.quarantined.append((source.name, day, reason))
             else:
-                write_partition(lake, source.name, day, _day(rows, day))
-                partition_path(quarantine, source.name, day).unlink(missing_ok=True)
+                write_partition(lake, source.name, day, partition)
+                _clear(quarantine, source.name, day)
                 result.landed.setdefault(source.name, []).append(day)
     return result
+
+
+def release(
+    con: Backend,
+    sources: Mapping[str, Source],
+    lake: Path,
+    quarantine: Path,
+    name: str,
+    day: date,
+    reason: str,
+    now: datetime,
+) -> bool:
+    """Publish a quarantined partition as it was delivered, because a person has judged that its day was like that.
+
+    It is checked once more: only freshness, volume and references can be judged. What breaks the schema or came
+    before would poison features, and DataError is raised, as for a day that is not in quarantine. Every release is
+    recorded in RELEASES. Returns False when the day was released before.
+    """
+    if name not in sources:
+        raise DataError(f"there is no source {name!r}; the sources are {', '.join(sources)}")
+    if not reason.strip():
+        raise DataError("a release needs a reason; say what makes you sure that the day was like that")
+    path = partition_path(quarantine, name, day)
+    if not path.exists():
+        if day in partition_days(lake, name) and (name, day.isoformat()) in {
+            (record["source"], record["day"]) for record in released(quarantine)
+        }:
+            return False
+        raise DataError(f"{name} of {day} is not in quarantine; `data quarantine` lists what is")
+    rows = fetch(read(con, [str(path)]))
+    found = check(con, sources[name], {day: rows}, lake, quarantine).get(day, [])
+    if poison := [violation for violation in found if not violation.expectation]:
+        raise DataError(f"{name} of {day} cannot be released ({_text(poison)}); mend the source and land it again")
+    _record(
+        quarantine,
+        {
+            "time": now.astimezone(UTC).isoformat(),
+            "source": name,
+            "day": day.isoformat(),
+            "reason": reason,
+            "checks": [str(violation) for violation in found],
+            "rows": rows.num_rows,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        },
+    )
+    write_file(partition_path(lake, name, day), lambda target: shutil.copyfile(path, target))
+    _clear(quarantine, name, day)
+    return True
 
 
 def quarantined(quarantine: Path, since: date, until: date) -> list[tuple[str, date]]:
@@ -55,44 +121,82 @@ def quarantined(quarantine: Path, since: date, until: date) -> list[tuple[str, d
     return [(table, day) for table in tables for day in partition_days(quarantine, table) if since <= day < until]
 
 
-def violations(con: Backend, contract: pandera_ibis.DataFrameSchema, rows: pa.Table) -> str | None:
-    """Return what `rows` break of the contract in one line, or None when they keep it. Checked inside the engine."""
-    name = "_landing"
-    con.create_table(name, rows, overwrite=True)
-    try:
-        contract.validate(con.table(name), lazy=True)
-    except SchemaErrors as error:
-        return "; ".join(sorted({_violation(item) for item in error.schema_errors}))
-    finally:
-        con.drop_table(name)
-    return None
+def explanation(quarantine: Path, name: str, day: date) -> dict[str, Any]:
+    """Return why a day lies in quarantine: `reason`, `rows`, `broken_rows` and the `checks` one by one."""
+    path = partition_path(quarantine, name, day).with_name(REASON)
+    note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return note
 
 
-def _violation(error: SchemaError) -> str:
-    """Return which column broke which check; of a missing or unknown column the name stands in the failure case."""
-    column = error.schema.name or (error.failure_cases if isinstance(error.failure_cases, str) else "row")
-    return f"{column}: {error.check}"
+def released(quarantine: Path) -> list[dict[str, Any]]:
+    """Return what was released, oldest first."""
+    path = quarantine / RELEASES
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
-def _day(rows: pd.DataFrame, day: date) -> pa.Table:
-    return _between(rows, day, day + timedelta(days=1))
+def _referenced_first(sources: Mapping[str, Source]) -> Iterable[Source]:
+    graph = {name: [reference.source for reference in source.references] for name, source in sources.items()}
+    return [sources[name] for name in TopologicalSorter(graph).static_order() if name in sources]
 
 
-def _between(rows: pd.DataFrame, since: date, until: date) -> pa.Table:
-    low, high = rows["known_at"].searchsorted([pd.Timestamp(midnight(since)), pd.Timestamp(midnight(until))])
-    return pa.Table.from_pandas(rows.iloc[low:high], preserve_index=False)
+def _partitions(rows: pd.DataFrame, wanted: list[date]) -> dict[date, pa.Table]:
+    """Return the rows of each wanted day. Its `known_at` says to which day a row belongs, whenever it was delivered."""
+    lows = rows["known_at"].searchsorted([pd.Timestamp(midnight(day)) for day in wanted])
+    highs = rows["known_at"].searchsorted([pd.Timestamp(midnight(day + timedelta(days=1))) for day in wanted])
+    start = lows[0]
+    table = pa.Table.from_pandas(rows.iloc[start : highs[-1]], preserve_index=False)
+    return {day: table.slice(low - start, high - low) for day, low, high in zip(wanted, lows, highs, strict=True)}
 
 
-def _broken_days(con: Backend, source: Source, rows: pd.DataFrame, wanted: list[date]) -> dict[date, str]:
-    """Check the whole span at once, the usual case; only when it fails, day by day to name the culprits."""
-    whole = _between(rows, wanted[0], wanted[-1] + timedelta(days=1))
-    if violations(con, source.contract, whole) is None:
-        return {}
-    found = {day: violations(con, source.contract, _day(rows, day)) for day in wanted}
-    return {day: reason for day, reason in found.items() if reason}
+def _quarantine(root: Path, name: str, day: date, rows: pa.Table, violations: list[Violation]) -> str:
+    """Keep a partition apart with what explains it, and return the reason in one line."""
+    folder = partition_path(root, name, day).parent
+    (folder / BROKEN_ROWS).unlink(missing_ok=True)
+    if parts := [_broken_rows(item, item.rows.cast(rows.schema)) for item in violations if item.rows is not None]:
+        write_file(folder / BROKEN_ROWS, lambda path: pq.write_table(pa.concat_tables(parts), path))
+    note = {
+        "source": name,
+        "day": day.isoformat(),
+        "reason": _text(violations),
+        "rows": rows.num_rows,
+        "checks": [
+            {
+                "column": violation.column,
+                "check": violation.check,
+                "broken_rows": None if violation.rows is None else violation.rows.num_rows,
+            }
+            for violation in violations
+        ],
+    }
+    text = json.dumps(note, indent=2) + "\n"
+    write_file(folder / REASON, lambda path: path.write_text(text, encoding="utf-8"))
+    write_partition(root, name, day, rows)
+    return _text(violations)
 
 
-def _quarantine(root: Path, table: str, day: date, rows: pa.Table, reason: str) -> None:
-    path = write_partition(root, table, day, rows)
-    note = {"source": table, "day": day.isoformat(), "reason": reason, "rows": rows.num_rows}
-    path.with_name("reason.json").write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+def _broken_rows(violation: Violation, table: pa.Table) -> pa.Table:
+    """Return the rows that broke a check with two columns more, which say what they broke."""
+    for name, text in (("_column", violation.column), ("_check", violation.check)):
+        table = table.append_column(name, pa.repeat(text, table.num_rows))
+    return table
+
+
+def _text(violations: list[Violation]) -> str:
+    return "; ".join(str(violation) for violation in violations)
+
+
+def _clear(quarantine: Path, name: str, day: date) -> None:
+    """Remove a day that the lake holds from the quarantine."""
+    folder = partition_path(quarantine, name, day).parent
+    if folder.exists():
+        partition_path(quarantine, name, day).unlink(missing_ok=True)
+        shutil.rmtree(folder)
+
+
+def _record(quarantine: Path, record: dict[str, Any]) -> None:
+    """Append a release to the record, before it happens; one that is repeated after a kill is recorded once."""
+    old = released(quarantine)
+    if any(all(record[key] == other[key] for key in ("source", "day", "sha256")) for other in old):
+        return
+    text = "".join(json.dumps(line) + "\n" for line in (*old, record))
+    write_file(quarantine / RELEASES, lambda path: path.write_text(text, encoding="utf-8"))

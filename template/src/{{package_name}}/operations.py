@@ -16,7 +16,7 @@ from .features.online import OnlineStore
 from .features.publish import publish
 from .features.views import FeatureView
 from .lake import partition_days
-from .landing import Landing, land, quarantined
+from .landing import Landing, land, quarantined, release
 from .monitoring import daily
 from .monitoring.policy import Decision
 from .registry.client import CHAMPION, Registry, Version
@@ -42,6 +42,11 @@ class Project:
     def land(self, until: date) -> Landing:
         """Land every day before `until` (UTC) that the lake lacks."""
         return land(self.con, self.sources, self.settings.lake, self.settings.quarantine, until)
+
+    def release(self, source: str, day: date, reason: str, now: datetime) -> bool:
+        """Publish a quarantined partition as it is; False when that was done before. See landing.release."""
+        settings = self.settings
+        return release(self.con, self.sources, settings.lake, settings.quarantine, source, day, reason, now)
 
     def build(self, since: date | None, until: date) -> date:
         """Build the features of the source days [since, until); `since` None means all landed days. Returns since."""
@@ -84,7 +89,10 @@ class Project:
         split = split_days(settings.lake, until)
         if held := quarantined(settings.quarantine, split.since, until):
             table, day = held[0]
-            raise DataError(f"{len(held)} partition(s) are in quarantine, the first {table} of {day}; land them again")
+            raise DataError(
+                f"{len(held)} partition(s) are in quarantine, the first {table} of {day}; "
+                "`data quarantine` says why, and each has to be mended and landed, or released"
+            )
         views = list(self.views.values())
         rows = training_set(self.con, views, settings.lake, settings.features, split)
         if change:

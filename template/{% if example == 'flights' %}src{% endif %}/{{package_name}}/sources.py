@@ -7,9 +7,9 @@ arrive. Local clock times of two time zones become UTC instants here, once; `dep
 """
 
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +32,24 @@ UTC_TIME = dt.Timestamp(timezone="UTC", scale=6)
 
 
 @dataclass(frozen=True)
+class Reference:
+    """What the rows of a source refer to: columns here, and their names in another landed source."""
+
+    source: str
+    columns: Mapping[str, str]
+    within: timedelta | None = None
+    """How many whole days before a row what it refers to may have landed; None for any time before."""
+    misses: float = 0.0
+    """The share of a day's rows that may refer to nothing. A null refers to nothing, and is no miss."""
+
+    def days(self, day: date, known: set[date]) -> set[date]:
+        """Return the days of the other source that the rows of `day` may refer to, of those that are `known`."""
+        if self.within is None:
+            return {other for other in known if other <= day}
+        return {day - timedelta(days=back) for back in range(self.within.days + 1)}
+
+
+@dataclass(frozen=True)
 class Source:
     """One source table: how to read it and what must hold of it before anything uses it."""
 
@@ -41,6 +59,11 @@ class Source:
     contract: pa.DataFrameSchema
     daily: bool = True
     """False for a small reference table that lands once, on the day it became known."""
+    freshness: timedelta | None = None
+    """How much older than the end of its UTC day the newest row of a partition may be."""
+    volume: tuple[float, float] | None = None
+    """The least and the most rows of a partition, in medians of the days that landed before it."""
+    references: tuple[Reference, ...] = ()
 
 
 def _raw(file: str) -> pd.DataFrame:
@@ -164,6 +187,11 @@ def _flight_columns() -> dict[str, pa.Column]:
     }
 
 
+# A schedule lands a day ahead; a flight may leave two days late and arrive a day after that. Some were never announced.
+_SAME_FLIGHT = {column: column for column in problem.ENTITY}
+SCHEDULED = Reference("schedules", _SAME_FLIGHT, within=timedelta(days=4), misses=0.02)
+DEPARTED = Reference("departures", _SAME_FLIGHT, within=timedelta(days=3), misses=0.02)
+
 SOURCES = {
     source.name: source
     for source in (
@@ -175,6 +203,12 @@ SOURCES = {
                 unique=list(problem.ENTITY),
                 strict=True,
             ),
+            freshness=timedelta(hours=2),
+            volume=(0.5, 1.5),  # Thanksgiving has 0.61
+            references=(
+                Reference("airlines", {"carrier": "carrier"}),
+                Reference("airports", {"origin": "airport"}),  # not `dest`: four are missing, and new ones come
+            ),
         ),
         Source(
             "departures",
@@ -185,6 +219,9 @@ SOURCES = {
                 unique=list(problem.ENTITY),
                 strict=True,
             ),
+            freshness=timedelta(hours=6),  # an evening on which the airports close early
+            volume=(0.15, 1.5),  # the blizzard of 9 February has 0.25
+            references=(SCHEDULED,),
         ),
         Source(
             "arrivals",
@@ -199,6 +236,9 @@ SOURCES = {
                 unique=list(problem.ENTITY),
                 strict=True,
             ),
+            freshness=timedelta(hours=6),
+            volume=(0.1, 1.5),  # the blizzard of 9 February has 0.16
+            references=(SCHEDULED, DEPARTED),
         ),
         Source(
             "weather",
@@ -220,6 +260,9 @@ SOURCES = {
                 unique=["origin", "observed_at"],
                 strict=True,
             ),
+            freshness=timedelta(hours=3),
+            volume=(0.7, 1.3),  # one airport of three is missing: 0.67
+            references=(Reference("airports", {"origin": "airport"}),),
         ),
         Source(
             "airlines",
