@@ -105,10 +105,10 @@ def features_build(since: Day = None, until: Day = None) -> None:
 @features.command("publish")
 def features_publish(as_of: Annotated[datetime, typer.Option(parser=_instant, metavar="TIME")]) -> None:
     """Write the last feature rows known at --as-of to the online store."""
-    from .features.online import OnlineStore
+    from .features.online import open_store
 
     project = _project()
-    with closing(OnlineStore(project.settings.online)) as online:
+    with closing(open_store(project.settings)) as online:
         project.publish(online, as_of)
     print(f"published {len(project.views)} views as of {as_of.astimezone(UTC).isoformat()}")
 

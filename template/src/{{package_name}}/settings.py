@@ -1,8 +1,9 @@
 """The configuration of a deployment: environment variables only, each with the package's name in capitals before it."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .errors import UserError
@@ -13,12 +14,16 @@ PREFIX = f"{(__package__ or '').upper()}_"
 class Settings(BaseSettings):
     """Where things are and what the server allows. `.env.example` lists every variable."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", hide_input_in_errors=True)
 
     state: Path = Path(".state")
     """Everything an embedded run writes; `make clean` removes it."""
     registry_uri: str = ""
     """MLflow tracking URI; empty means a SQLite file in `state`."""
+    online_url: SecretStr = SecretStr("")
+    """Redis for the online store, `redis://` or `rediss://` (TLS); empty means a SQLite file in `state`.
+
+    It may hold a password: its value is shown nowhere, and only `environment` and the store itself look at it."""
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     metrics_port: int = Field(default=8001, ge=0, le=65535)
@@ -33,7 +38,26 @@ class Settings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """Return these settings as the environment of another process."""
-        return {f"{PREFIX}{name.upper()}": str(value) for name, value in self.model_dump().items()}
+        return {
+            f"{PREFIX}{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            for name, value in self.model_dump().items()
+        }
+
+    @field_validator("online_url")
+    @classmethod
+    def _redis_or_empty(cls, url: SecretStr) -> SecretStr:
+        """Refuse anything that is no address of a Redis, without repeating it."""
+        try:
+            parts = urlsplit(url.get_secret_value())
+            fits = parts.scheme in ("redis", "rediss") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            fits = False
+        if url.get_secret_value() and not fits:
+            raise ValueError(
+                "it must be empty, or like redis://HOST:PORT/0 or rediss://USER:PASSWORD@HOST:PORT/0, with what is "
+                "special in the password written as %XX"
+            )
+        return url
 
     @property
     def lake(self) -> Path:
@@ -52,7 +76,7 @@ class Settings(BaseSettings):
 
     @property
     def online(self) -> Path:
-        """The online store, a SQLite file."""
+        """The online store where it is a SQLite file."""
         return self.state / "online.db"
 
     @property

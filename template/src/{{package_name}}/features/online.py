@@ -1,14 +1,18 @@
-"""The online store: the last row of each key of each view, for serving. SQLite, embedded.
+"""The online store: the last row of each key of each view, for serving. SQLite embedded, Redis in production.
 
 Writes never go back in time and may be repeated. A value older than its view's ttl at the prediction time reads as
-missing, exactly as in the point-in-time join.
+missing, exactly as in the point-in-time join. A value is found only under the definition that computed it.
+
+A row is stored as big-endian float64: when it became available (UTC seconds), then the view's features, NaN for null.
 """
 
-import json
-import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from functools import lru_cache
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -16,22 +20,13 @@ from numpy.typing import NDArray
 
 from ..bundle import ViewSpec
 from ..errors import DataError
+from ..problem import NAME
+from ..settings import Settings
 
 Key = tuple[Any, ...]
+Keys = list[str | None]
 
-TABLES = """
-CREATE TABLE IF NOT EXISTS definitions (view TEXT PRIMARY KEY, definition TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS latest (
-    view TEXT NOT NULL, key TEXT NOT NULL, available_at INTEGER NOT NULL, features TEXT NOT NULL,
-    PRIMARY KEY (view, key)
-) WITHOUT ROWID;
-"""
-UPSERT = """
-INSERT INTO latest VALUES (?, ?, ?, ?)
-ON CONFLICT (view, key) DO UPDATE SET available_at = excluded.available_at, features = excluded.features
-WHERE excluded.available_at >= latest.available_at
-"""
-MAXIMUM_VARIABLES = 900  # SQLite's historic limit is 999 in one statement
+FLOAT = np.dtype(">f8")  # of positive numbers, the bytes have the order of the values
 
 
 @dataclass(frozen=True)
@@ -45,103 +40,173 @@ class Found:
     """Rows whose value was past its ttl, by view."""
 
 
-class OnlineStore:
-    """One SQLite file; one writer and any number of readers in other processes (write-ahead log)."""
+@dataclass(frozen=True)
+class Entity:
+    """The views that are kept by the same keys. One record of an entity is a row of each of them, one after the other.
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection = None
-        try:
-            connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.executescript(TABLES)
-        except sqlite3.Error as error:
-            if connection:
-                connection.close()
-            raise DataError(
-                f"{path} cannot be used as an online store ({error}); remove it and publish again"
-            ) from error
-        self._connection = connection
+    Where the store holds no row of a view, `nothing(view)` stands in the record.
+    """
 
-    def define(self, views: Iterable[ViewSpec]) -> None:
-        """Record which definition the values of each view come from; values of another definition are dropped."""
-        held = self.definitions()
-        with self._connection as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            for view in views:
-                if held.get(view.name) != view.definition:
-                    connection.execute("DELETE FROM latest WHERE view = ?", [view.name])
-                    connection.execute("INSERT OR REPLACE INTO definitions VALUES (?, ?)", [view.name, view.definition])
+    keys: tuple[str, ...]
+    views: tuple[ViewSpec, ...]
+    width: int
 
-    def definitions(self) -> dict[str, str]:
-        """Return the definition hash of each published view."""
-        return dict(self._connection.execute("SELECT view, definition FROM definitions"))
 
-    def write(self, view: ViewSpec, rows: Iterable[tuple[Key, int, Sequence[float | None]]]) -> None:
-        """Store (key, available_at in UTC seconds, features in the view's order), all or nothing."""
-        encoded = [(view.name, _key(key), at, json.dumps(list(features))) for key, at, features in rows]
-        if encoded:
-            with self._connection as connection:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.executemany(UPSERT, encoded)
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Where in the records of its entities each feature of some views is found. It depends on nothing but the views."""
 
-    def clear(self) -> None:
-        """Forget every value: a virtual clock that starts again must not read what is still to come."""
-        self._connection.execute("DELETE FROM latest")
+    entities: tuple[Entity, ...]
+    views: tuple[str, ...]
+    features: tuple[str, ...]
+    ttl: NDArray[np.float64]
+    """Seconds, a column: one row per view."""
+    entity: NDArray[np.intp]
+    """The number of the entity of each value: of every view's `available_at`, then of every feature."""
+    place: NDArray[np.intp]
+    """Where in the record each of these values stands, a column."""
+    view: NDArray[np.intp]
+    """The number of the view of each feature."""
+
+
+class OnlineStore(ABC):
+    """What both stores share: how keys are asked for, and what is made of the records that are held."""
 
     def read(
         self, views: Sequence[ViewSpec], columns: Mapping[str, NDArray[np.generic]], at: NDArray[np.int64]
     ) -> Found:
         """Return every feature of `views` for n rows with the entity keys in `columns`, as of `at` (UTC seconds).
 
-        Raises DataError when the file cannot be read.
+        One query, or one round trip, whatever n is. Raises DataError when the store cannot be read.
         """
-        count = len(at)
-        features: dict[str, NDArray[np.float64]] = {}
-        missing: dict[str, int] = {}
-        stale: dict[str, int] = {}
-        asked = {view.name: [_key(key) for key in _keys(view, columns)] for view in views}
-        held = self._latest({(name, key) for name, keys in asked.items() for key in keys if key is not None})
-        for view in views:
-            values = np.full((len(view.features), count), np.nan)
-            missing[view.name] = stale[view.name] = 0
-            for row, key in enumerate(asked[view.name]):
-                entry = held.get((view.name, key)) if key is not None else None
-                if entry is None:
-                    missing[view.name] += 1
-                elif at[row] - entry[0] > view.ttl:
-                    stale[view.name] += 1
-                else:
-                    values[:, row] = entry[1]
-            features.update(zip(view.features, values, strict=True))
-        return Found(features, missing, stale)
+        asked = plan(tuple(views))
+        keys: list[Keys] = []
+        first = np.empty((len(asked.entities), len(at)), np.intp)
+        end = 0
+        for row, entity in enumerate(asked.entities):
+            number: defaultdict[Any, int] = defaultdict(count().__next__)  # of each key, by its first use
+            parts = [columns[name].tolist() for name in entity.keys]
+            single = len(parts) == 1
+            numbers = map(number.__getitem__, parts[0] if single else zip(*parts, strict=True))
+            first[row] = np.fromiter(numbers, np.intp, len(at)) * entity.width + end
+            end += len(number) * entity.width
+            keys.append([key if key.__class__ is str else _text(key) for key in number] if single else _texts(number))
+        held = np.frombuffer(b"".join(self._records(asked, keys) if end else ()), FLOAT)
+        if len(held) != end:
+            raise DataError("the online store holds rows of another form than this code writes; clear it and publish")
+        values = held[first[asked.entity] + asked.place].astype(np.float64)
+        available, features = values[: len(asked.views)], values[len(asked.views) :]
+        stale = at - available > asked.ttl
+        features[stale[asked.view]] = np.nan
+        return Found(
+            dict(zip(asked.features, features, strict=True)),
+            dict(zip(asked.views, np.isnan(available).sum(axis=1).tolist(), strict=True)),
+            dict(zip(asked.views, stale.sum(axis=1).tolist(), strict=True)),
+        )
 
+    def write(self, view: ViewSpec, rows: Iterable[tuple[Key, int, Sequence[float | None]]]) -> None:
+        """Store (key, available_at in UTC seconds, features in the view's order), all or nothing.
+
+        Raises DataError when the view is not defined here as `view` says, or the store cannot be written.
+        """
+        rows = list(rows)
+        if not rows:
+            return
+        keys = _texts([key for key, _, _ in rows])
+        content = np.empty((len(rows), 1 + len(view.features)), FLOAT)
+        content[:, 0] = [at for _, at, _ in rows]
+        content[:, 1:] = np.array([features for _, _, features in rows], np.float64)
+        if None in keys or content[:, 0].min() <= 0:
+            raise DataError(f"a row of {view.name} has no key, or became available before 1970; mend its expression")
+        whole, width = content.tobytes(), content.itemsize * content.shape[1]
+        self._write(view, [(key, whole[n * width : (n + 1) * width]) for n, key in enumerate(keys) if key is not None])
+
+    @abstractmethod
+    def define(self, views: Iterable[ViewSpec]) -> None:
+        """Say which definition the values of each view come from from now on; values of another one are dropped."""
+
+    @abstractmethod
+    def definitions(self) -> dict[str, str]:
+        """Return the definition hash of each view that was defined."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Forget every value: a virtual clock that starts again must not read what is still to come."""
+
+    @abstractmethod
     def close(self) -> None:
-        """Close the file; nothing more can be read or written."""
-        self._connection.close()
+        """Let go of the file or of the connections; nothing more can be read or written."""
 
-    def _latest(self, pairs: set[tuple[str, Any]]) -> dict[tuple[str, str], tuple[int, list[float]]]:
-        found: dict[tuple[str, str], tuple[int, list[float]]] = {}
-        ordered = sorted(pairs)
-        step = MAXIMUM_VARIABLES // 2
-        for start in range(0, len(ordered), step):
-            chunk = ordered[start : start + step]
-            places = ", ".join(["(?, ?)"] * len(chunk))
-            query = f"SELECT view, key, available_at, features FROM latest WHERE (view, key) IN (VALUES {places})"
-            try:
-                rows = self._connection.execute(query, [part for pair in chunk for part in pair]).fetchall()
-            except sqlite3.Error as error:
-                raise DataError(f"the online store cannot be read ({error}); publish the features again") from error
-            for view, key, at, text in rows:
-                found[view, key] = (at, [np.nan if value is None else value for value in json.loads(text)])
-        return found
+    @abstractmethod
+    def _records(self, asked: Plan, keys: Sequence[Keys]) -> Iterable[bytes]:
+        """Return, for each entity of the plan, the records of its keys in their order; no row is held for a None."""
+
+    @abstractmethod
+    def _write(self, view: ViewSpec, rows: list[tuple[str, bytes]]) -> None:
+        """Store encoded rows, all or nothing; one that is older than what is held under its key changes nothing."""
 
 
-def _keys(view: ViewSpec, columns: Mapping[str, NDArray[np.generic]]) -> Iterable[Key]:
-    return zip(*(columns[name].tolist() for name in view.keys), strict=True)
+def open_store(settings: Settings) -> OnlineStore:
+    """Return the online store of these settings. Raises DataError when it cannot be used."""
+    if url := settings.online_url.get_secret_value():
+        from .online_redis import RedisStore  # a project on SQLite never loads the client
+
+        return RedisStore(url, NAME)
+    from .online_sqlite import SqliteStore
+
+    return SqliteStore(settings.online)
 
 
-def _key(key: Key) -> str | None:
-    """Return a key as text, None when a part of it is unknown: nothing is ever stored under an unknown key."""
-    return None if any(part is None or part != part for part in key) else "|".join(map(str, key))
+@lru_cache(maxsize=256)
+def nothing(view: ViewSpec) -> bytes:
+    """Return the row of a view that no store holds: NaN throughout."""
+    return np.full(1 + len(view.features), np.nan, FLOAT).tobytes()
+
+
+@lru_cache(maxsize=16)
+def plan(views: tuple[ViewSpec, ...]) -> Plan:
+    """Return the plan that reads some views."""
+    grouped: dict[tuple[str, ...], list[ViewSpec]] = {}
+    place: dict[str, int] = {}
+    width: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    for view in views:
+        grouped.setdefault(view.keys, []).append(view)
+        place[view.name] = width[view.keys]
+        width[view.keys] += 1 + len(view.features)
+    number = {keys: index for index, keys in enumerate(grouped)}
+    counts = [len(view.features) for view in views]
+    entity = np.array([number[view.keys] for view in views], np.intp)
+    first = np.array([place[view.name] for view in views], np.intp)
+    view_of = np.repeat(np.arange(len(views)), counts)
+    offsets = np.array([offset for count in counts for offset in range(1, 1 + count)], np.intp)
+    return Plan(
+        entities=tuple(Entity(keys, tuple(mine), width[keys]) for keys, mine in grouped.items()),
+        views=tuple(view.name for view in views),
+        features=tuple(name for view in views for name in view.features),
+        ttl=np.array([[view.ttl] for view in views], np.float64),
+        entity=np.concatenate([entity, entity[view_of]]),
+        place=np.concatenate([first, first[view_of] + offsets])[:, None],
+        view=view_of,
+    )
+
+
+def _text(part: Any) -> str | None:
+    """Return one part of a key as text, None when it is unknown: nothing is ever stored under an unknown key."""
+    return None if part is None or part != part else str(part)
+
+
+def _texts(keys: Collection[Key]) -> Keys:
+    """Return each key as text that no other key has, None when a part of it is unknown."""
+    with suppress(TypeError):  # most keys are text without a mark, and joining those is all there is to do
+        joined = list(map("|".join, keys))
+        together = "".join(joined)
+        if "%" not in together and together.count("|") == sum(map(len, keys)) - len(keys):
+            return [*joined]
+    return [_marked(key) for key in keys]
+
+
+def _marked(key: Key) -> str | None:
+    texts = [text for part in key if (text := _text(part)) is not None]
+    if len(texts) < len(key):
+        return None
+    return texts[0] if len(texts) == 1 else "|".join(text.replace("%", "%25").replace("|", "%7C") for text in texts)

@@ -12,7 +12,7 @@ import uvicorn
 from prometheus_client import start_http_server
 
 from ..errors import UserError
-from ..features.online import OnlineStore
+from ..features.online import open_store
 from ..settings import Settings
 from .app import create_app
 from .metrics import Metrics
@@ -30,7 +30,7 @@ def run(settings: Settings, sync_command: Sequence[str]) -> None:
         listener.close()
         raise UserError(_in_use(settings.metrics_port, "--metrics-port", error)) from error
     settings.bundles.mkdir(parents=True, exist_ok=True)
-    online = OnlineStore(settings.online)
+    online = open_store(settings)
 
     def on_load(alias: str, outcome: str) -> None:
         loaded = outcome == "loaded"

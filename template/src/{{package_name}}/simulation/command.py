@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..errors import UserError
-from ..features.online import OnlineStore
+from ..features.online import open_store
 from ..monitoring.labels import PREDICTIONS, read_days
 from ..operations import Project
 from ..registry.client import CHAMPION
@@ -38,7 +38,7 @@ def run(
     settings = project.settings
     console = Console(highlight=False, soft_wrap=True)
     server = Server(settings.environment(), settings.state / "server.log")
-    online = OnlineStore(settings.online)
+    online = open_store(settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is ended then too
     try:
         server.start()

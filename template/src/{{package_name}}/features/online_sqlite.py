@@ -1,0 +1,152 @@
+"""The online store in one SQLite file: one writer at a time and any number of readers in other processes.
+
+Each entity has a table, and each view that is kept by its keys has a column, named after the view and its definition.
+So a record is one row, found by one search, and the values of another definition are in no column that is read.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+from ..bundle import ViewSpec
+from ..errors import DataError
+from .online import Entity, Keys, OnlineStore, Plan, nothing
+
+TABLE = "by "  # and the names of the keys
+COLUMNS = f"""
+SELECT tables.name, columns.name FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns
+WHERE tables.name LIKE '{TABLE}%' AND columns.name <> 'key'
+"""
+Columns = list[tuple[str, str]]
+
+
+class SqliteStore(OnlineStore):
+    """One SQLite file with a write-ahead log, so that reading never waits for writing."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = None
+        try:
+            connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except sqlite3.Error as error:
+            if connection:
+                connection.close()
+            raise DataError(
+                f"{path} cannot be used as an online store ({error}); remove it and publish again"
+            ) from error
+        self._connection = connection
+
+    def define(self, views: Iterable[ViewSpec]) -> None:
+        """Give each view a column of its definition, and drop the columns of its other definitions."""
+        with self._transaction():
+            held = self._columns()
+            for view in views:
+                table, column = _table(view.keys), _column(view)
+                mine = [(where, name) for where, name in held if name.rsplit(" ", 1)[0] == view.name]
+                for where, name in mine:
+                    if (where, name) != (table, column):
+                        self._connection.execute(f"ALTER TABLE {_quoted(where)} DROP COLUMN {_quoted(name)}")
+                if (table, column) not in mine:
+                    self._connection.execute(
+                        f"CREATE TABLE IF NOT EXISTS {_quoted(table)} (key TEXT PRIMARY KEY NOT NULL) WITHOUT ROWID"
+                    )
+                    self._connection.execute(f"ALTER TABLE {_quoted(table)} ADD COLUMN {_quoted(column)} BLOB")
+
+    def definitions(self) -> dict[str, str]:
+        """Return the definition hash of each view that was defined."""
+        with self._one_sentence():
+            return dict(name.rsplit(" ", 1) for _, name in self._columns())
+
+    def clear(self) -> None:
+        """Forget every value."""
+        with self._transaction():
+            for table in {table for table, _ in self._columns()}:
+                self._connection.execute(f"DELETE FROM {_quoted(table)}")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _records(self, asked: Plan, keys: Sequence[Keys]) -> Iterable[bytes]:
+        encoded = [json.dumps(of) for of in keys]
+        with self._one_sentence():
+            try:
+                return self._fetch(_query(asked), encoded)
+            except sqlite3.OperationalError:
+                # The one reason that is no fault: a view is not defined here, or by another definition, and so all of
+                # its values are missing. What is there is looked at anew, since any process may define it any time.
+                return self._fetch(_select(asked.entities, self._columns()), encoded)
+
+    def _write(self, view: ViewSpec, rows: list[tuple[str, bytes]]) -> None:
+        table, column = _quoted(_table(view.keys)), _quoted(_column(view))
+        if (_table(view.keys), _column(view)) not in self._columns():
+            raise DataError(f"{self._path} holds another definition of {view.name}; publish the features of this code")
+        with self._transaction():
+            self._connection.executemany(
+                f"INSERT INTO {table} (key, {column}) VALUES (?, ?) "
+                f"ON CONFLICT (key) DO UPDATE SET {column} = excluded.{column} "
+                f"WHERE {column} IS NULL OR substr(excluded.{column}, 1, 8) >= substr({column}, 1, 8)",
+                rows,
+            )
+
+    def _fetch(self, query: str, encoded: list[str]) -> list[bytes]:
+        return [records for (records,) in self._connection.execute(query, encoded)]
+
+    def _columns(self) -> Columns:
+        return self._connection.execute(COLUMNS).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._one_sentence(), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+
+    @contextmanager
+    def _one_sentence(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise DataError(f"the online store {self._path} fails ({error}); publish the features again") from error
+
+
+@lru_cache(maxsize=16)
+def _query(asked: Plan) -> str:
+    """Return the statement that reads a plan where every view is defined."""
+    views = [view for entity in asked.entities for view in entity.views]
+    return _select(asked.entities, [(_table(view.keys), _column(view)) for view in views])
+
+
+def _select(entities: Sequence[Entity], columns: Columns) -> str:
+    """Return the statement whose n-th row holds the records of the n-th entity, in the order of the JSON array ?n."""
+    selects = []
+    for number, entity in enumerate(entities, start=1):
+        table = _table(entity.keys)
+        rows = []
+        for view in entity.views:
+            absent = f"x'{nothing(view).hex()}'"
+            held = (table, _column(view)) in columns
+            rows.append(f"coalesce(held.{_quoted(_column(view))}, {absent})" if held else absent)
+        tables = f"json_each(?{number}) AS asked"
+        if table in dict(columns):
+            tables += f" LEFT JOIN {_quoted(table)} AS held ON held.key = asked.value"
+        selects.append(f"SELECT CAST(group_concat({' || '.join(rows)}, '') AS BLOB) FROM {tables}")
+    return " UNION ALL ".join(selects)
+
+
+def _table(keys: Sequence[str]) -> str:
+    return TABLE + ", ".join(keys)
+
+
+def _column(view: ViewSpec) -> str:
+    return f"{view.name} {view.definition}"
+
+
+def _quoted(name: str) -> str:
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'
