@@ -1,4 +1,4 @@
-"""What the tests that hold for every problem must know of this one: which days to use, and what a request looks like."""
+"""What the tests that hold for every problem must know of this one: the days to use, and what a request looks like."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -9,6 +9,7 @@ DAY = date(2024, 2, 2)  # one in the middle, with whole windows before it
 STREAMED = datetime(2024, 1, 31, 15, tzinfo=UTC)  # the first of four hours in which the streams move much
 REPLAY = (date(2024, 2, 4), date(2024, 2, 6))
 ROWS_A_DAY = 400  # at least
+OTHER = {"parcel": 1_000_001}  # what makes another row of it, later in the order of the log
 
 
 def row(**changes: Any) -> dict[str, Any]:
