@@ -1,12 +1,14 @@
 """Daily Parquet partitions (Hive layout) that are replaced whole, never edited.
 
 `<root>/<table>/date=YYYY-MM-DD/part-0.parquet` holds the rows of one UTC day. DuckDB, Spark, Athena and pandas read
-the layout as it is. Every write goes to a temporary name first and is renamed, so that a reader sees the old
-partition or the new one and a full disk or a kill leaves the old one in place.
+the layout as it is, and none of them looks at names that begin with `_` or `.`. Every write goes to a temporary name
+first and is renamed, so that a reader sees the old partition or the new one and a full disk or a kill leaves the old
+one in place. Nothing is forced to the disk itself: after a loss of power, look at the newest partitions again.
 """
 
+import hashlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -30,11 +32,22 @@ def write_partition(root: Path, table: str, day: date, rows: pa.Table) -> Path:
     Raises DataError when the file system refuses the write (disk full, no permission); the old partition stays.
     """
     path = partition_path(root, table, day)
+    replace_file(path, lambda temporary: pq.write_table(rows, temporary, compression="zstd"))
+    return path
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Replace one file of a partition atomically by what `write` puts under the name that it is given.
+
+    Raises DataError when the file system refuses; the old file stays. What a killed write left beside it goes.
+    """
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(rows, temporary, compression="zstd")
+        write(temporary)
         temporary.replace(path)
+        for left in path.parent.glob(".*.tmp"):
+            left.unlink()
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
@@ -42,7 +55,15 @@ def write_partition(root: Path, table: str, day: date, rows: pa.Table) -> Path:
         raise DataError(
             f"cannot write {path}: {reason}; free some space or mend the rights, then run it again"
         ) from error
-    return path
+
+
+def fingerprint(root: Path, table: str, day: date) -> str | None:
+    """Return the sha256 of one partition's file, None when there is no such partition."""
+    try:
+        with partition_path(root, table, day).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
 
 
 def partition_days(root: Path, table: str) -> list[date]:

@@ -8,7 +8,7 @@ available at the prediction time; the online store keeps the last row of each ke
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ import ibis.expr.types as ir
 
 from ..bundle import ViewSpec
 from ..engine import seconds
+from ..lake import day_of, days, midnight
 from ..problem import ROUND, is_late
 from ..sources import SOURCES
 
@@ -26,7 +27,7 @@ BATCH_DELAY = timedelta(hours=6)  # the nightly build of a UTC day is done at 06
 
 @dataclass(frozen=True)
 class FeatureView:
-    """One view. `ttl` is the age at which a value is no longer used; `lookback` is how far its windows reach."""
+    """One view. `ttl` is the age at which a value is no longer used."""
 
     name: str
     source: str
@@ -34,6 +35,7 @@ class FeatureView:
     features: tuple[str, ...]
     ttl: timedelta
     lookback: timedelta
+    """How far before a row's `available_at`, of a batch row before the midnight that it follows, its events reach."""
     streaming: bool
     """True when ticks keep the online store fresh between two batch builds."""
     expression: Callable[[ir.Table], ir.Table]
@@ -42,6 +44,15 @@ class FeatureView:
     def columns(self) -> tuple[str, ...]:
         """The columns of the view's rows, in order."""
         return (*self.keys, "available_at", *self.features)
+
+    def partition_of(self, source_day: date) -> date:
+        """Return the day whose rows a source day completes: of a batch view the next, when the build has been done."""
+        return source_day if self.streaming else source_day + DAY
+
+    def source_days(self, day: date) -> list[date]:
+        """Return the source days (UTC) that the rows of `day` are made from, in order; the last one completes them."""
+        first = day_of(midnight(day) - self.lookback)
+        return list(days(first, day + DAY if self.streaming else day))
 
     @cached_property
     def definition(self) -> str:
@@ -128,7 +139,7 @@ def _history(name: str, keys: Sequence[str]) -> FeatureView:
         keys=tuple(keys),
         features=tuple(f"{measure}_28d" for measure in measures),
         ttl=3 * DAY,
-        lookback=29 * DAY,
+        lookback=28 * DAY,
         streaming=False,
         expression=expression,
     )
@@ -151,7 +162,7 @@ def _stream(
         keys=tuple(keys),
         features=tuple(f"{measure}_{window}" for window in windows for measure in named),
         ttl=hour,
-        lookback=3 * hour + ROUND,
+        lookback=3 * hour,
         streaming=True,
         expression=expression,
     )
