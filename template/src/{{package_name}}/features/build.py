@@ -81,8 +81,6 @@ def _build(
     except IbisError as error:
         what = f"{lake / view.source} is not what {view.name} reads"
         raise DataError(f"{what} ({_line(error)}); land it again") from error
-    for day in span:
-        provenance.remove(store, view, day)
     for day in write_days(con, rows, ("available_at", *view.keys), store, view.name, span):
         provenance.write(store, view, day, notes[day])
 

@@ -1,6 +1,6 @@
 """What each partition of the offline store was made from, in a small file beside it: so only what is stale is built.
 
-The file is removed before its partition is replaced and written after it: a kill in between costs a rebuild, never a
+The note is removed before its partition is replaced and written after it: a kill in between costs a rebuild, never a
 wrong answer. It holds no time, host or engine, so that building twice gives the same bytes.
 """
 
@@ -9,10 +9,9 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from ..lake import partition_path, replace_file
+from ..lake import NOTE, partition_path, replace_file
 from .views import FeatureView
 
-FILE = "_made_from.json"  # readers of Hive partitions pass over what begins with an underscore
 Fingerprint = Callable[[str, date], str | None]
 """Returns the sha256 of a source's partition of a day, None when the lake has none."""
 
@@ -26,11 +25,6 @@ def note(view: FeatureView, day: date, fingerprint: Fingerprint) -> str:
 def write(store: Path, view: FeatureView, day: date, text: str) -> None:
     """Put a note beside the partition of `day`. Raises DataError when the disk is full."""
     replace_file(_path(store, view, day), lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def remove(store: Path, view: FeatureView, day: date) -> None:
-    """Remove the note of a partition that is about to be replaced."""
-    _path(store, view, day).unlink(missing_ok=True)
 
 
 def read(store: Path, view: FeatureView, day: date) -> str | None:
@@ -52,4 +46,4 @@ def definition(text: str | None) -> str | None:
 
 
 def _path(store: Path, view: FeatureView, day: date) -> Path:
-    return partition_path(store, view.name, day).with_name(FILE)
+    return partition_path(store, view.name, day).with_name(NOTE)
