@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .errors import UserError
+from .errors import DataError, UserError
 from .settings import Settings, load
 
 if TYPE_CHECKING:
@@ -91,15 +91,14 @@ def data_release(
 
 @features.command("build")
 def features_build(since: Day = None, until: Day = None) -> None:
-    """Build the features that the landed days in [--since, --until) complete."""
-    from .lake import partition_days
-    from .problem import LABEL_SOURCE
-
+    """Build what is missing or stale of the features that the landed days in [--since, --until) complete."""
     project = _project()
-    landed = partition_days(project.settings.lake, LABEL_SOURCE)
-    end = until or (date.fromordinal(landed[-1].toordinal() + 1) if landed else _today())
-    first = project.build(since, end)
-    print(f"built {len(project.views)} views for the source days {first} to {end}")
+    done = project.build(since, until)
+    views = ", ".join(f"{name} {len(days)}" for name, days in done.built.items())
+    count = sum(len(days) for days in done.built.values())
+    print(f"built {count} partitions{f' ({views})' if views else ''}, {done.current} were up to date")
+    if done.skipped:
+        raise DataError(project.why_skipped(done))
 
 
 @features.command("publish")

@@ -1,14 +1,21 @@
 """The query engine: Ibis expressions on an embedded DuckDB. Every query of the project passes through here."""
 
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.compute as pc
 from ibis.backends.duckdb import Backend
 
 from .errors import DataError
+from .lake import midnight, write_partition
+
+BATCH = 100_000  # rows
 
 
 def connect(threads: int = 2, memory_limit: str = "1GB") -> Backend:
@@ -29,6 +36,48 @@ def fetch(expression: ir.Table) -> pa.Table:
         raise _unreadable(error) from error
 
 
+def write_days(
+    con: Backend, rows: ir.Table, order: Sequence[str], root: Path, table: str, days: Sequence[date]
+) -> Iterator[date]:
+    """Write the rows available on each of `days` (UTC, consecutive) as its partition; yield each day once it is there.
+
+    The rows arrive in `order`, which begins with `available_at` and leaves no two rows equal, and are cut at the
+    midnights: memory holds a day of them and a batch, and the same rows give the same bytes. A day without rows
+    becomes an empty partition. Raises DataError when a source partition cannot be read, or the disk is full.
+    """
+    low, high = midnight(days[0]), midnight(days[-1] + timedelta(days=1))
+    chosen = rows.filter(rows.available_at >= low, rows.available_at < high).order_by(list(order))
+    waiting = list(days)
+    schema, mine = chosen.schema().to_pyarrow(), list[pa.RecordBatch]()
+    for batch in _stream(con, chosen):
+        rest = batch
+        while rest.num_rows:
+            end = pa.scalar(midnight(waiting[0] + timedelta(days=1)), schema.field("available_at").type)
+            cut = pc.sum(pc.less(rest["available_at"], end)).as_py()
+            mine.append(rest.slice(0, cut))
+            rest = rest.slice(cut)
+            if rest.num_rows:
+                yield _write(root, table, waiting.pop(0), mine, schema)
+                mine = []
+    for day in waiting:
+        yield _write(root, table, day, mine, schema)
+        mine = []
+
+
+def _stream(con: Backend, expression: ir.Table) -> Iterator[pa.RecordBatch]:
+    """Yield the rows as they are made. Ibis's own `to_pyarrow_batches` calls what DuckDB 2.0 no longer has."""
+    try:
+        yield from con.con.sql(con.compile(expression)).to_arrow_reader(BATCH)
+    except (duckdb.Error, OSError, pa.ArrowException) as error:  # what fails on the way arrives as Arrow's
+        raise _unreadable(error) from error
+
+
+def _write(root: Path, table: str, day: date, batches: list[pa.RecordBatch], schema: pa.Schema) -> date:
+    # One chunk, wherever the batches were cut: the pages of the file follow the chunks.
+    write_partition(root, table, day, pa.Table.from_batches(batches, schema).combine_chunks())
+    return day
+
+
 def read(con: Backend, files: list[str]) -> ir.Table:
     """Return the rows of Parquet files with one schema as a table expression, without the partition column.
 
@@ -45,6 +94,6 @@ def seconds(column: Any) -> Any:
     return column.epoch_seconds().cast("int64")
 
 
-def _unreadable(error: duckdb.Error) -> DataError:
+def _unreadable(error: Exception) -> DataError:
     line = str(error).splitlines()[0]
     return DataError(f"the engine cannot use the stored data ({line}); remove that partition and build it again")

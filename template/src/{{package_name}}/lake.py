@@ -1,10 +1,12 @@
 """Daily Parquet partitions (Hive layout) that are replaced whole, never edited.
 
 `<root>/<table>/date=YYYY-MM-DD/part-0.parquet` holds the rows of one UTC day. DuckDB, Spark, Athena and pandas read
-the layout as it is. Every write goes to a temporary name first and is renamed, so that a reader sees the old
-partition or the new one and a full disk or a kill leaves the old one in place.
+the layout as it is, and none of them looks at names that begin with `_` or `.`. Every write goes to a temporary name
+first and is renamed, so that a reader sees the old partition or the new one and a full disk or a kill leaves the old
+one in place. Nothing is forced to the disk itself: after a loss of power, look at the newest partitions again.
 """
 
+import hashlib
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,6 +19,7 @@ import pyarrow.parquet as pq
 from .errors import DataError
 
 FILE = "part-0.parquet"
+NOTE = "_made_from.json"  # beside it, where somebody keeps what it was made from; see features/provenance.py
 
 
 def partition_path(root: Path, table: str, day: date) -> Path:
@@ -29,19 +32,25 @@ def write_partition(root: Path, table: str, day: date, rows: pa.Table) -> Path:
 
     Raises DataError when the file system refuses the write (disk full, no permission); the old partition stays.
     """
-    return write_file(partition_path(root, table, day), lambda path: pq.write_table(rows, path, compression="zstd"))
+    path = partition_path(root, table, day)
+    replace_file(path, lambda target: pq.write_table(rows, target, compression="zstd"))
+    return path
 
 
-def write_file(path: Path, write: Callable[[Path], object]) -> Path:
-    """Replace a file atomically by what `write` puts under a temporary name, and return its path.
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Replace one file of a partition atomically by what `write` puts under the name that it is given.
 
-    Raises DataError when the file system refuses the write; the old file stays.
+    The note of the rows that go, goes before them. What a killed write left beside the file is removed. Raises
+    DataError when the file system refuses; the old file stays.
     """
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
+        path.with_name(NOTE).unlink(missing_ok=True)
         temporary.replace(path)
+        for left in path.parent.glob(".*.tmp"):
+            left.unlink()
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
@@ -49,7 +58,15 @@ def write_file(path: Path, write: Callable[[Path], object]) -> Path:
         raise DataError(
             f"cannot write {path}: {reason}; free some space or mend the rights, then run it again"
         ) from error
-    return path
+
+
+def fingerprint(root: Path, table: str, day: date) -> str | None:
+    """Return the sha256 of one partition's file, None when there is no such partition."""
+    try:
+        with partition_path(root, table, day).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
 
 
 def partition_rows(root: Path, table: str, day: date) -> int:

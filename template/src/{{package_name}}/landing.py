@@ -22,7 +22,7 @@ from ibis.backends.duckdb import Backend
 from .contracts import Violation, check
 from .engine import fetch, read
 from .errors import DataError
-from .lake import day_of, days, midnight, partition_days, partition_path, write_file, write_partition
+from .lake import day_of, days, midnight, partition_days, partition_path, replace_file, write_partition
 from .sources import Source
 
 # Readers of a lake pass over names that begin with an underscore.
@@ -110,7 +110,7 @@ def release(
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         },
     )
-    write_file(partition_path(lake, name, day), lambda target: shutil.copyfile(path, target))
+    replace_file(partition_path(lake, name, day), lambda target: shutil.copyfile(path, target))
     _clear(quarantine, name, day)
     return True
 
@@ -153,7 +153,7 @@ def _quarantine(root: Path, name: str, day: date, rows: pa.Table, violations: li
     folder = partition_path(root, name, day).parent
     (folder / BROKEN_ROWS).unlink(missing_ok=True)
     if parts := [_broken_rows(item, item.rows.cast(rows.schema)) for item in violations if item.rows is not None]:
-        write_file(folder / BROKEN_ROWS, lambda path: pq.write_table(pa.concat_tables(parts), path))
+        replace_file(folder / BROKEN_ROWS, lambda path: pq.write_table(pa.concat_tables(parts), path))
     note = {
         "source": name,
         "day": day.isoformat(),
@@ -169,7 +169,7 @@ def _quarantine(root: Path, name: str, day: date, rows: pa.Table, violations: li
         ],
     }
     text = json.dumps(note, indent=2) + "\n"
-    write_file(folder / REASON, lambda path: path.write_text(text, encoding="utf-8"))
+    replace_file(folder / REASON, lambda path: path.write_text(text, encoding="utf-8"))
     write_partition(root, name, day, rows)
     return _text(violations)
 
@@ -199,4 +199,4 @@ def _record(quarantine: Path, record: dict[str, Any]) -> None:
     if any(all(record[key] == other[key] for key in ("source", "day", "sha256")) for other in old):
         return
     text = "".join(json.dumps(line) + "\n" for line in (*old, record))
-    write_file(quarantine / RELEASES, lambda path: path.write_text(text, encoding="utf-8"))
+    replace_file(quarantine / RELEASES, lambda path: path.write_text(text, encoding="utf-8"))

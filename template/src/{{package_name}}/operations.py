@@ -4,18 +4,17 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from . import bundle, problem
 from .errors import DataError
-from .features.build import build
+from .features.build import Built, build
 from .features.online import OnlineStore
 from .features.publish import publish
 from .features.views import FeatureView
-from .lake import partition_days
 from .landing import Landing, land, quarantined, release
 from .monitoring import daily
 from .monitoring.policy import Decision
@@ -48,21 +47,20 @@ class Project:
         settings = self.settings
         return release(self.con, self.sources, settings.lake, settings.quarantine, source, day, reason, now)
 
-    def build(self, since: date | None, until: date) -> date:
-        """Build the features of the source days [since, until); `since` None means all landed days. Returns since."""
-        first = since or self._first_day()
-        if first >= until:
-            raise DataError(f"there is nothing to build before {until}; the first landed day is {self._first_day()}")
-        build(self.con, self.views.values(), self.settings.lake, self.settings.features, first, until)
-        return first
+    def build(self, since: date | None = None, until: date | None = None) -> Built:
+        """Build what is missing or stale of the features that the source days [since, until) complete; see `build`."""
+        return build(self.con, self.views.values(), self.settings.lake, self.settings.features, since, until)
 
-    def unbuilt(self) -> date:
-        """Return the first source day whose features were never built."""
-        view = next(iter(self.views.values()))
-        built = partition_days(self.settings.features, view.name)
-        if not built:
-            return self._first_day()
-        return built[-1] + timedelta(days=1) if view.streaming else built[-1]  # see build: a batch row lies a day later
+    def why_skipped(self, done: Built) -> str:
+        """Return one sentence about the partitions that a build skipped: the first, why, and what to do."""
+        name, day, source_day = done.skipped[0]
+        source = self.views[name].source
+        held = (source, source_day) in quarantined(self.settings.quarantine, source_day, date.max)
+        why = f"{source} of {source_day} {'is in quarantine' if held else 'has not landed'}"
+        return (
+            f"{len(done.skipped)} partition(s) were skipped, the first {name} of {day}: {why}; "
+            "mend the source, land it and build again"
+        )
 
     def publish(self, online: OnlineStore, as_of: datetime, streaming: bool = True) -> None:
         """Write the last feature rows known at `as_of` (aware) to the online store.
@@ -141,12 +139,6 @@ class Project:
             day,
             seed,
         )
-
-    def _first_day(self) -> date:
-        days = partition_days(self.settings.lake, problem.LABEL_SOURCE)
-        if not days:
-            raise DataError(f"{self.settings.lake} is empty; run `data land` first")
-        return days[0]
 
 
 def _git_commit() -> str:

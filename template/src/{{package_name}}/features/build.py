@@ -1,45 +1,94 @@
-"""Build the offline store: run the views' expressions over the lake and write one partition per view and UTC day."""
+"""Build the offline store: run the views' expressions over the lake and write one partition per view and UTC day.
 
-from collections.abc import Iterable
+A partition is built when it is missing, was made by another definition of its view, or from other content of its
+source days than the lake holds now; nothing else is touched. So a late or corrected source partition costs exactly
+the partitions that depend on it, and a killed build goes on where it was.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cache, partial
+from itertools import groupby
 from pathlib import Path
 
-import pyarrow.compute as pc
 from ibis.backends.duckdb import Backend
 from ibis.common.exceptions import IbisError
 
-from ..engine import fetch, read
+from ..engine import read, write_days
 from ..errors import DataError
-from ..lake import days, midnight, partition_days, partition_files, write_partition
+from ..lake import days, fingerprint, partition_days, partition_files
+from . import provenance
 from .views import FeatureView
 
 
-def build(con: Backend, views: Iterable[FeatureView], lake: Path, store: Path, since: date, until: date) -> None:
-    """Build the rows that the source days [since, until) (UTC) complete, and replace the partitions they lie in.
+@dataclass
+class Built:
+    """What one run did to the offline store."""
 
-    A streaming row is complete on its own day; a batch row is made from whole days and lies in the partition of the
-    next. The sources are read from `since` minus the view's lookback, so a day built alone equals the same day built
-    as part of a year. Raises DataError when the lake lacks a source or a day of it.
+    built: dict[str, list[date]] = field(default_factory=dict)
+    """The partitions that were built, by view."""
+    current: int = 0
+    """How many were up to date."""
+    skipped: list[tuple[str, date, date]] = field(default_factory=list)
+    """View, partition and the source day that it waits for; the old partition, if there is one, stays."""
+
+
+def build(
+    con: Backend, views: Iterable[FeatureView], lake: Path, store: Path, since: date | None, until: date | None
+) -> Built:
+    """Build what is missing or stale of the partitions that the source days [since, until) (UTC) complete.
+
+    `None` is the first day that the view's source has landed, and the last one that any has. A partition whose own
+    source day has not landed is skipped; it is built without a day further back that is missing, and again when that
+    day lands. Raises DataError when nothing has landed, or a source partition cannot be read.
     """
+    views = list(views)
+    landed = {view.source: partition_days(lake, view.source) for view in views}
+    known = sorted({day for held in landed.values() for day in held})
+    if not known:
+        raise DataError(f"{lake} is empty; run `data land` first")
+    end = until or known[-1] + timedelta(days=1)
+    if end <= (since or known[0]):
+        raise DataError(f"there is nothing to build before {end}; the first landed day is {known[0]}")
+    content = cache(partial(fingerprint, lake))  # each source partition is read for its hash once a run
+    result = Built()
     for view in views:
-        require_days(lake, view.source, since, until)
-        ahead = timedelta(0) if view.streaming else timedelta(days=1)
-        first, last = since + ahead, until + ahead
-        reach = view.lookback + timedelta(days=1) if view.lookback else timedelta(0)
-        source = read(con, partition_files(lake, view.source, since - reach, until))
-        try:
-            rows = view.expression(source)
-        except IbisError as error:
-            raise DataError(
-                f"{lake / view.source} is not what {view.name} reads ({_line(error)}); land it again"
-            ) from error
-        rows = rows.filter(rows.available_at >= midnight(first), rows.available_at < midnight(last))
-        table = fetch(rows.select(*view.columns).order_by(["available_at", *view.keys]))
-        for day in days(first, last):
-            low, high = midnight(day), midnight(day + timedelta(days=1))
-            at = table["available_at"]
-            mine = table.filter(pc.and_(pc.greater_equal(at, low), pc.less(at, high)))
-            write_partition(store, view.name, day, mine)
+        stale = []
+        for source_day in days(since or (landed[view.source] or known)[0], end):
+            day = view.partition_of(source_day)
+            if content(view.source, source_day) is None:
+                result.skipped.append((view.name, day, source_day))
+            elif provenance.read(store, view, day) == provenance.note(view, day, content):
+                result.current += 1
+            else:
+                stale.append(day)
+        for span in _spans(stale):
+            _build(con, view, lake, store, span, content)
+            result.built.setdefault(view.name, []).extend(span)
+    return result
+
+
+def _build(
+    con: Backend, view: FeatureView, lake: Path, store: Path, span: Sequence[date], content: provenance.Fingerprint
+) -> None:
+    """Build the partitions of consecutive days in one query, which reads the source days of all of them."""
+    notes = {day: provenance.note(view, day, content) for day in span}  # older than what the query reads, if anything
+    first, last = view.source_days(span[0])[0], view.source_days(span[-1])[-1]
+    source = read(con, partition_files(lake, view.source, first, last + timedelta(days=1)))
+    try:
+        rows = view.expression(source).select(*view.columns)
+    except IbisError as error:
+        what = f"{lake / view.source} is not what {view.name} reads"
+        raise DataError(f"{what} ({_line(error)}); land it again") from error
+    for day in write_days(con, rows, ("available_at", *view.keys), store, view.name, span):
+        provenance.write(store, view, day, notes[day])
+
+
+def _spans(stale: Sequence[date]) -> Iterator[list[date]]:
+    """Yield the runs of consecutive days."""
+    for _, group in groupby(enumerate(stale), key=lambda item: item[1] - timedelta(days=item[0])):
+        yield [day for _, day in group]
 
 
 def _line(error: Exception) -> str:
@@ -51,3 +100,25 @@ def require_days(root: Path, table: str, since: date, until: date) -> None:
     missing = sorted(set(days(since, until)) - set(partition_days(root, table)))
     if missing:
         raise DataError(f"{root / table} lacks {len(missing)} day(s), the first {missing[0]}; land the data until then")
+
+
+def require_definition(store: Path, view: FeatureView, since: date, until: date) -> None:
+    """Raise DataError when a partition in [since, until) was not made by the definition that the code has now."""
+    for day in _held(store, view, since, until):
+        if provenance.definition(provenance.read(store, view, day)) != view.definition:
+            raise DataError(
+                f"{view.name} of {day} was made by another definition than the code's; run `features build`"
+            )
+
+
+def require_current(views: Iterable[FeatureView], lake: Path, store: Path, since: date, until: date) -> None:
+    """Raise DataError when a partition in [since, until) is not what the lake and the code would make now."""
+    content = cache(partial(fingerprint, lake))
+    for view in views:
+        for day in _held(store, view, since, until):
+            if provenance.read(store, view, day) != provenance.note(view, day, content):
+                raise DataError(f"{view.name} of {day} is not what the lake holds now; run `features build`")
+
+
+def _held(store: Path, view: FeatureView, since: date, until: date) -> list[date]:
+    return [day for day in partition_days(store, view.name) if since <= day < until]

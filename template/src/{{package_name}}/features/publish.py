@@ -11,6 +11,7 @@ from ibis.backends.duckdb import Backend
 from ..engine import fetch, read
 from ..errors import DataError
 from ..lake import day_of, partition_days, partition_files
+from .build import require_definition
 from .online import OnlineStore
 from .views import FeatureView
 
@@ -18,7 +19,8 @@ from .views import FeatureView
 def publish(con: Backend, views: Iterable[FeatureView], store: Path, online: OnlineStore, as_of: datetime) -> None:
     """Write each key's last row that was available at `as_of` (aware) and is within its ttl; safe to repeat.
 
-    A view whose newest rows are all past their ttl has nothing to publish. Raises DataError when one was never built.
+    A view whose newest rows are all past their ttl has nothing to publish. Raises DataError when one was never built,
+    or by another definition than the code's: its values would be taken for those of this one.
     """
     views = list(views)
     online.define(view.spec for view in views)
@@ -29,6 +31,7 @@ def publish(con: Backend, views: Iterable[FeatureView], store: Path, online: Onl
         first, last = day_of(as_of - view.ttl), day_of(as_of)
         if not any(first <= day <= last for day in built):
             continue
+        require_definition(store, view, first, last + timedelta(days=1))
         rows = read(con, partition_files(store, view.name, first, last + timedelta(days=1)))
         rows = rows.filter(rows.available_at <= as_of)
         newest = rows.available_at.max().over(group_by=list(view.keys))

@@ -123,11 +123,9 @@ class Replay:
         self.project.publish(self.online, midnight(day) + BATCH_DELAY, streaming=False)
 
     def _land(self, until: date) -> None:
-        """Land the days before `until` and build the features that they complete."""
+        """Land the days before `until` and build the features that they complete; what is skipped serves as it was."""
         self.project.land(until)
-        since = self.project.unbuilt()
-        if since < until:
-            self.project.build(since, until)
+        self.project.build(until=until)
 
     def _ask(self, day: date, rows: list[dict[str, Any]], received: dict[tuple[Any, ...], float]) -> None:
         """Ask for one round's predictions; a refused or broken request is counted and asked again."""

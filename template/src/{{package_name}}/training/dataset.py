@@ -13,7 +13,7 @@ from ibis.backends.duckdb import Backend
 from .. import problem
 from ..engine import fetch, read, seconds
 from ..errors import DataError
-from ..features.build import require_days
+from ..features.build import require_current, require_days, require_definition
 from ..features.join import point_in_time
 from ..features.views import FeatureView
 from ..lake import day_of, midnight, partition_days, partition_files
@@ -70,7 +70,8 @@ def labels(con: Backend, lake: Path, since: date, until: date) -> pd.DataFrame:
 def with_features(con: Backend, views: Sequence[FeatureView], store: Path, rows: pd.DataFrame) -> pd.DataFrame:
     """Return `rows` (problem.REQUEST columns) with prediction time, entity keys and every feature.
 
-    The order and number of the rows stay. Raises DataError when the offline store lacks a view.
+    The order and number of the rows stay. Raises DataError when the offline store lacks a view, or holds rows of
+    another definition of it.
     """
     request = {name: rows[name].to_numpy() for name in problem.REQUEST}
     keyed = rows.assign(**problem.entity_columns(request), row=np.arange(len(rows)))
@@ -80,13 +81,10 @@ def with_features(con: Backend, views: Sequence[FeatureView], store: Path, rows:
         for view in views:
             held = partition_days(store, view.name)
             require_days(store, view.name, max(at.min().date(), held[0] if held else date.min), at.max().date())
-        offline = {
-            view.name: read(
-                con,
-                partition_files(store, view.name, (at.min() - view.ttl).date(), at.max().date() + timedelta(days=1)),
-            )
-            for view in views
-        }
+        spans = {view.name: ((at.min() - view.ttl).date(), at.max().date() + timedelta(days=1)) for view in views}
+        for view in views:
+            require_definition(store, view, *spans[view.name])
+        offline = {view.name: read(con, partition_files(store, view.name, *spans[view.name])) for view in views}
         joined: pd.DataFrame = fetch(point_in_time(con.table("_rows"), views, offline)).to_pandas()
     finally:
         con.drop_table("_rows")
@@ -98,9 +96,11 @@ def training_set(con: Backend, views: Sequence[FeatureView], lake: Path, store: 
     """Return every labelled row predicted in the split's days: features, `label` (bool) and `day` (UTC date).
 
     Only labels known by the end of the label delay are read, so the set is the one that was knowable then.
+    Raises DataError when features in it are stale.
     """
     until = split.until + problem.LABEL_DELAY
     require_days(lake, problem.LABEL_SOURCE, split.since, until)
+    require_current(views, lake, store, split.since - max(view.ttl for view in views), split.until)
     rows = request_rows(con, lake, split.since, split.until)
     known = labels(con, lake, split.since, until)
     labelled = rows.merge(known, on=list(problem.ENTITY), how="inner", validate="one_to_one")

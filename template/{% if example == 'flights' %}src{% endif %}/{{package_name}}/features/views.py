@@ -8,7 +8,7 @@ available at the prediction time; the online store keeps the last row of each ke
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ import ibis.expr.types as ir
 
 from ..bundle import ViewSpec
 from ..engine import seconds
+from ..lake import day_of, days, midnight
 from ..problem import ROUND, is_late
 from ..sources import SOURCES
 
@@ -26,7 +27,7 @@ BATCH_DELAY = timedelta(hours=6)  # the nightly build of a UTC day is done at 06
 
 @dataclass(frozen=True)
 class FeatureView:
-    """One view. `ttl` is the age at which a value is no longer used; `lookback` is how far its windows reach.
+    """One view. `ttl` is the age at which a value is no longer used.
 
     A row that is available at t holds, of each feature, the source rows with its keys that became known in
     [t - delay - window, t - delay); with a window of zero, those that became known at t - delay. What a view is for
@@ -39,7 +40,6 @@ class FeatureView:
     """Columns of the source, and of the request or what entity_columns makes of it."""
     features: tuple[str, ...]
     ttl: timedelta
-    lookback: timedelta
     streaming: bool
     """True when ticks keep the online store fresh between two batch builds."""
     expression: Callable[[ir.Table], ir.Table]
@@ -62,6 +62,20 @@ class FeatureView:
     def columns(self) -> tuple[str, ...]:
         """The columns of the view's rows, in order."""
         return (*self.keys, "available_at", *self.features)
+
+    @property
+    def lookback(self) -> timedelta:
+        """How far before a row's `available_at`, of a batch row before the midnight that it follows, its events reach."""
+        return max(self.windows.values())
+
+    def partition_of(self, source_day: date) -> date:
+        """Return the day whose rows a source day completes: of a batch view the next, when the build has been done."""
+        return source_day if self.streaming else source_day + DAY
+
+    def source_days(self, day: date) -> list[date]:
+        """Return the source days (UTC) that the rows of `day` are made from, in order; the last one completes them."""
+        first = day_of(midnight(day) - self.lookback)
+        return list(days(first, day + DAY if self.streaming else day))
 
     @cached_property
     def definition(self) -> str:
@@ -152,7 +166,6 @@ def _history(name: str, keys: Sequence[str], entity: str, why: str) -> FeatureVi
         step=DAY,
         delay=BATCH_DELAY,
         ttl=3 * DAY,
-        lookback=29 * DAY,
         streaming=False,
         expression=expression,
         entity=entity,
@@ -189,7 +202,6 @@ def _stream(
         step=ROUND,
         delay=timedelta(0),
         ttl=hour,
-        lookback=3 * hour + ROUND,
         streaming=True,
         expression=expression,
         entity=entity,
@@ -223,7 +235,6 @@ def _aircraft_last(event: str, past: str, source: str, instant: str, why_ttl: st
         step=timedelta(0),
         delay=timedelta(0),
         ttl=2 * DAY,
-        lookback=timedelta(0),
         streaming=True,
         expression=expression,
         entity=f"an aircraft, by its last known {event} on a flight from New York",
@@ -343,8 +354,7 @@ VIEWS = {
             step=timedelta(0),
             delay=timedelta(0),
             ttl=timedelta(hours=3),
-            lookback=timedelta(0),
-            streaming=True,
+                streaming=True,
             expression=_origin_weather,
             entity="an origin, by its last published observation",
             why_then="An observation is published half an hour after its hour. The weather of the departure hour is "
