@@ -102,25 +102,28 @@ def trailing(
     """Return trailing windows of `events`, one row per key and step in which a window holds an event.
 
     An event known in [t - step, t) is handed to each of the steps t, t + step, ... whose window still holds it; a
-    group-by finishes the work. This costs rows x steps per window, runs on any SQL engine, and never looks ahead.
+    group-by finishes the work. This costs rows x steps of the longest window, takes no more SQL than every engine has,
+    and never looks ahead. Counts are added as float64: without an error up to 2**53, in half the time of DuckDB's
+    128-bit sums, and Snowflake would divide integers to six decimals.
     The events carry `known_at` (UTC) and `delay` (minutes). A measure gets (count, late count, sum of delays) of one
     window and its feature is named `<measure>_<window>`. A row is available `delay` after the end of its step.
     """
     width = int(step.total_seconds())
     steps = {name: int(window / step) for name, window in windows.items()}
+    longest = max(steps.values())
     counted = (
         events.mutate(step=(seconds(events.known_at) // width + 1).cast("int64"))
         .group_by([*keys, "step"])
         .agg(
-            count=lambda t: t.count(),
-            late=lambda t: is_late(t.delay).cast("int64").sum(),
-            total=lambda t: t.delay.sum(),
+            count=lambda t: t.count().cast("float64"),
+            late=lambda t: is_late(t.delay).cast("int64").sum().cast("float64"),
+            total=lambda t: t.delay.sum().cast("float64"),
         )
     )
-    offsets = ibis.range(0, max(steps.values())).unnest().name("offset").as_table()
+    offsets = ibis.range(0, longest).unnest().name("offset").as_table()
     handed = counted.cross_join(offsets).mutate(step=lambda t: t.step + t.offset)
     sums = {
-        f"{column}_{name}": (lambda t, column=column, n=n: t[column].sum(where=t.offset < n))
+        f"{column}_{name}": (lambda t, c=column, n=n: t[c].sum(where=t.offset < n if n < longest else None))
         for name, n in steps.items()
         for column in ("count", "late", "total")
     }
@@ -145,7 +148,7 @@ def _mean_delay(count: Any, late: Any, total: Any) -> Any:
 
 
 def _departures(count: Any, late: Any, total: Any) -> Any:
-    return count.fill_null(0).cast("float64")
+    return count.fill_null(0)
 
 
 def _history(name: str, keys: Sequence[str], entity: str, why: str) -> FeatureView:
