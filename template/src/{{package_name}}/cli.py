@@ -15,7 +15,7 @@ from .errors import DataError, UserError
 from .settings import Settings, load
 
 if TYPE_CHECKING:
-    from .features.views import FeatureView
+    from .features.feature_view import FeatureView
     from .operations import Project
     from .registry.client import Registry
 

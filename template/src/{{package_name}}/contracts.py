@@ -20,7 +20,7 @@ from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
 
 from .engine import fetch, read
 from .lake import midnight, partition_days, partition_path, partition_rows
-from .sources import Reference, Source
+from .source import Reference, Source
 
 HISTORY = timedelta(days=28)  # of the table's own landed days: what volume is usual, and which keys came before
 ENOUGH_DAYS = 7  # landed days in HISTORY before a volume is judged

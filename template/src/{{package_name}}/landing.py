@@ -23,7 +23,7 @@ from .contracts import Violation, check
 from .engine import fetch, read
 from .errors import DataError
 from .lake import day_of, days, midnight, partition_days, partition_path, replace_file, write_partition
-from .sources import Source
+from .source import Source
 
 # Readers of a lake pass over names that begin with an underscore.
 BROKEN_ROWS = "_broken_rows.parquet"

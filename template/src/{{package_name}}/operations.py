@@ -9,19 +9,19 @@ from datetime import date, datetime
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from . import bundle, problem
+from . import bundle
 from .errors import DataError
 from .features.build import Built, build
+from .features.feature_view import FeatureView
 from .features.online import OnlineStore
 from .features.publish import publish
-from .features.views import FeatureView
 from .landing import Landing, land, quarantined, release
 from .monitoring import daily
 from .monitoring.policy import Decision
 from .registry.client import CHAMPION, Registry, Version
 from .registry.sync import folder_name
 from .settings import Settings
-from .sources import Source
+from .source import Source
 from .training.dataset import split_days, training_set
 from .training.pipeline import Candidate, train
 

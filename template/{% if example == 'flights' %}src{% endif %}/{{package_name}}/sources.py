@@ -7,9 +7,7 @@ arrive. Local clock times of two time zones become UTC instants here, once; `dep
 """
 
 import importlib.metadata
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import pandas as pd
 import pandera.ibis as pa
 
 from . import problem
+from .source import UTC_TIME, Reference, Source
 
 FEED_DELAY = timedelta(minutes=5)  # from the event at the airport to the row in our hands
 WEATHER_DELAY = timedelta(minutes=30)  # an hourly observation is published about half an hour after its hour
@@ -27,43 +26,6 @@ BEGINNING = datetime(2013, 1, 1, tzinfo=UTC)  # reference tables are known from 
 # Four destinations are missing from the airports table; all keep Atlantic time without daylight saving.
 EXTRA_ZONES = {**dict.fromkeys(("SJU", "BQN", "PSE"), "America/Puerto_Rico"), "STT": "America/St_Thomas"}
 IMPOSSIBLE_WIND_MPH = 250  # one observation of February says 1048: a broken sensor, read as missing
-
-UTC_TIME = dt.Timestamp(timezone="UTC", scale=6)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What the rows of a source refer to: columns here, and their names in another landed source."""
-
-    source: str
-    columns: Mapping[str, str]
-    within: timedelta | None = None
-    """How many whole days before a row what it refers to may have landed; None for any time before."""
-    misses: float = 0.0
-    """The share of a day's rows that may refer to nothing. A null refers to nothing, and is no miss."""
-
-    def days(self, day: date, known: set[date]) -> set[date]:
-        """Return the days of the other source that the rows of `day` may refer to, of those that are `known`."""
-        if self.within is None:
-            return {other for other in known if other <= day}
-        return {day - timedelta(days=back) for back in range(self.within.days + 1)}
-
-
-@dataclass(frozen=True)
-class Source:
-    """One source table: how to read it and what must hold of it before anything uses it."""
-
-    name: str
-    read: Callable[[], pd.DataFrame]
-    """Returns every row of the source, with `known_at` (UTC), ordered by `known_at` and key."""
-    contract: pa.DataFrameSchema
-    daily: bool = True
-    """False for a small reference table that lands once, on the day it became known."""
-    freshness: timedelta | None = None
-    """How much older than the end of its UTC day the newest row of a partition may be."""
-    volume: tuple[float, float] | None = None
-    """The least and the most rows of a partition, in medians of the days that landed before it."""
-    references: tuple[Reference, ...] = ()
 
 
 def _raw(file: str) -> pd.DataFrame:

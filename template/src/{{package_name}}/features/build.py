@@ -19,7 +19,7 @@ from ..engine import read, write_days
 from ..errors import DataError
 from ..lake import days, fingerprint, partition_days, partition_files
 from . import provenance
-from .views import FeatureView
+from .feature_view import FeatureView
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
-from .views import FeatureView
+from .feature_view import FeatureView
 
 HEADER = ("view", "entity", "features", "source", "available", "ttl", "streaming", "why")
 PAGE = """# The feature views

@@ -19,7 +19,7 @@ from ..lake import day_of, partition_days, partition_files
 from ..sources import SOURCES
 from .build import require_days
 from .catalog import span
-from .views import FeatureView
+from .feature_view import FeatureView
 
 INSTANT = timedelta(microseconds=1)  # the lake's resolution
 
@@ -110,7 +110,9 @@ def find_request(con: Backend, lake: Path, given: Mapping[str, str]) -> dict[str
     rows: list[dict[str, Any]] = fetch(fitting.mutate(**instants).select(*problem.REQUEST)).to_pylist()
     said = " ".join(f"{name}={text}" for name, text in given.items()) or "no key"
     if not rows:
-        raise UserError(f"no request in {lake / problem.REQUEST_SOURCE} has {said}; correct it, or land the data until its day")
+        raise UserError(
+            f"no request in {lake / problem.REQUEST_SOURCE} has {said}; correct it, or land the data until its day"
+        )
     if len(rows) > 1:
         more = spelled({name: rows[0][name] for name in problem.ENTITY if name not in given})
         raise UserError(f"{len(rows)} requests have {said}; add what tells them apart, for example {more}")

@@ -10,7 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from ..engine import seconds
-from .views import FeatureView
+from .feature_view import FeatureView
 
 
 def point_in_time(rows: ir.Table, views: Iterable[FeatureView], offline: Mapping[str, ir.Table]) -> ir.Table:

@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from ..lake import NOTE, partition_path, replace_file
-from .views import FeatureView
+from .feature_view import FeatureView
 
 Fingerprint = Callable[[str, date], str | None]
 """Returns the sha256 of a source's partition of a day, None when the lake has none."""

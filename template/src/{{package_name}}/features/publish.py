@@ -12,8 +12,8 @@ from ..engine import fetch, read
 from ..errors import DataError
 from ..lake import day_of, partition_days, partition_files
 from .build import require_definition
+from .feature_view import FeatureView
 from .online import OnlineStore
-from .views import FeatureView
 
 
 def publish(con: Backend, views: Iterable[FeatureView], store: Path, online: OnlineStore, as_of: datetime) -> None:

@@ -9,7 +9,7 @@ from rich.table import Column, Table
 
 from .catalog import HEADER, listing, span
 from .explain import Evidence, Explanation, Row, iso, spelled
-from .views import FeatureView
+from .feature_view import FeatureView
 
 SHOWN = 10  # source rows behind a value; the count says how many there are
 LONG = ("features", "why")  # the columns that would leave no room for the others

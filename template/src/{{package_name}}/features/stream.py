@@ -7,8 +7,8 @@ import ibis
 import pyarrow as pa
 
 from ..engine import connect
+from .feature_view import FeatureView
 from .online import OnlineStore
-from .views import FeatureView
 
 TRIM_EVERY = timedelta(hours=2)  # of the clock; forgetting at every tick would cost more than it saves
 

@@ -8,9 +8,9 @@ import pandas as pd
 import pyarrow as pa
 
 from .. import problem
-from ..features.views import FeatureView
+from ..features.feature_view import FeatureView
 from ..lake import midnight
-from ..sources import Source
+from ..source import Source
 
 
 class World:

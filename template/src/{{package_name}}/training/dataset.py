@@ -14,8 +14,8 @@ from .. import problem
 from ..engine import fetch, read, seconds
 from ..errors import DataError
 from ..features.build import require_current, require_days, require_definition
+from ..features.feature_view import FeatureView
 from ..features.join import point_in_time
-from ..features.views import FeatureView
 from ..lake import day_of, midnight, partition_days, partition_files
 
 TEST = VALIDATION = timedelta(days=7)

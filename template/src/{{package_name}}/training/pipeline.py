@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .. import bundle, problem
 from ..errors import DataError
-from ..features.views import FeatureView
+from ..features.feature_view import FeatureView
 from .dataset import Split
 from .evaluate import measure
 from .fit import Fitted, fit, learn_categories

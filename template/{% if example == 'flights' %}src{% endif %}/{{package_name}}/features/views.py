@@ -1,163 +1,30 @@
-"""The feature views: WHAT is computed from which source, and when each value became known.
+"""The feature views of this problem: WHAT is computed from which source, when each value became known, and why."""
 
-A view is an expression that yields `keys, available_at, features...`, one row for each time that a value became
-known. `available_at` includes the delay of the pipeline that makes the row. Training joins the last row that was
-available at the prediction time; the online store keeps the last row of each key. Nothing else defines a feature.
-"""
-
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
-from functools import cached_property
+from datetime import timedelta
 from typing import Any
 
-import ibis
 import ibis.expr.types as ir
 
-from ..bundle import ViewSpec
 from ..engine import seconds
-from ..lake import day_of, days, midnight
 from ..problem import ROUND, is_late
-from ..sources import SOURCES
+from .feature_view import DAY, FeatureView, mean, share, trailing
 
-DAY = timedelta(days=1)
 BATCH_DELAY = timedelta(hours=6)  # the nightly build of a UTC day is done at 06:00 of the next
 
 
-@dataclass(frozen=True)
-class FeatureView:
-    """One view. `ttl` is the age at which a value is no longer used.
-
-    A row that is available at t holds, of each feature, the source rows with its keys that became known in
-    [t - delay - window, t - delay); with a window of zero, those that became known at t - delay. What a view is for
-    is part of it: `features list` and docs/features.md are made from here.
-    """
-
-    name: str
-    source: str
-    keys: tuple[str, ...]
-    """Columns of the source, and of the request or what entity_columns makes of it."""
-    features: tuple[str, ...]
-    ttl: timedelta
-    streaming: bool
-    """True when ticks keep the online store fresh between two batch builds."""
-    expression: Callable[[ir.Table], ir.Table]
-    windows: Mapping[str, timedelta]
-    """How far back each feature looks; zero when it is read off what became known at one instant."""
-    step: timedelta
-    """How often rows are made; zero when each source row makes its own."""
-    delay: timedelta
-    """From the end of the windows to `available_at`: what the pipeline needs."""
-    entity: str
-    """What one key stands for."""
-    why_then: str
-    """Why a value is available when `step` and `delay` say, and not earlier."""
-    why_ttl: str
-    """Why a value holds for `ttl`, and not longer."""
-    why: str
-    """What breaks, or what is lost, without the view."""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns of the view's rows, in order."""
-        return (*self.keys, "available_at", *self.features)
-
-    @property
-    def lookback(self) -> timedelta:
-        """How far before a row's `available_at`, of a batch row before the midnight that it follows, its events reach."""
-        return max(self.windows.values())
-
-    def partition_of(self, source_day: date) -> date:
-        """Return the day whose rows a source day completes: of a batch view the next, when the build has been done."""
-        return source_day if self.streaming else source_day + DAY
-
-    def source_days(self, day: date) -> list[date]:
-        """Return the source days (UTC) that the rows of `day` are made from, in order; the last one completes them."""
-        first = day_of(midnight(day) - self.lookback)
-        return list(days(first, day + DAY if self.streaming else day))
-
-    @cached_property
-    def definition(self) -> str:
-        """Hash of what the view computes: of its SQL and of how long a value holds, not of how the code is laid out."""
-        contract = SOURCES[self.source].contract
-        source = ibis.table({name: column.dtype.type for name, column in contract.columns.items()}, name=self.source)
-        sql = ibis.to_sql(self.expression(source), dialect="duckdb")
-        return hashlib.sha256(f"{sql}|{self.keys}|{self.ttl}".encode()).hexdigest()[:16]
-
-    @property
-    def spec(self) -> ViewSpec:
-        """What the bundle tells serving about this view."""
-        return ViewSpec(self.name, self.keys, self.features, int(self.ttl.total_seconds()), self.definition)
-
-
-def trailing(
-    events: ir.Table,
-    keys: Sequence[str],
-    step: timedelta,
-    delay: timedelta,
-    windows: Mapping[str, timedelta],
-    measures: Mapping[str, Callable[[Any, Any, Any], Any]],
-) -> ir.Table:
-    """Return trailing windows of `events`, one row per key and step in which a window holds an event.
-
-    An event known in [t - step, t) is handed to each of the steps t, t + step, ... whose window still holds it; a
-    group-by finishes the work. This costs rows x steps of the longest window, takes no more SQL than every engine has,
-    and never looks ahead. Counts are added as float64: without an error up to 2**53, in half the time of DuckDB's
-    128-bit sums, and Snowflake would divide integers to six decimals.
-    The events carry `known_at` (UTC) and `delay` (minutes). A measure gets (count, late count, sum of delays) of one
-    window and its feature is named `<measure>_<window>`. A row is available `delay` after the end of its step.
-    """
-    width = int(step.total_seconds())
-    steps = {name: int(window / step) for name, window in windows.items()}
-    longest = max(steps.values())
-    counted = (
-        events.mutate(step=(seconds(events.known_at) // width + 1).cast("int64"))
-        .group_by([*keys, "step"])
-        .agg(
-            count=lambda t: t.count().cast("float64"),
-            late=lambda t: is_late(t.delay).cast("int64").sum().cast("float64"),
-            total=lambda t: t.delay.sum().cast("float64"),
-        )
-    )
-    offsets = ibis.range(0, longest).unnest().name("offset").as_table()
-    handed = counted.cross_join(offsets).mutate(step=lambda t: t.step + t.offset)
-    sums = {
-        f"{column}_{name}": (lambda t, c=column, n=n: t[c].sum(where=t.offset < n if n < longest else None))
-        for name, n in steps.items()
-        for column in ("count", "late", "total")
-    }
-    summed = handed.group_by([*keys, "step"]).agg(**sums)
-    features = {
-        f"{measure}_{name}": (lambda t, f=f, name=name: f(t[f"count_{name}"], t[f"late_{name}"], t[f"total_{name}"]))
-        for name in steps
-        for measure, f in measures.items()
-    }
-    at = int(delay.total_seconds())
-    return summed.mutate(
-        available_at=lambda t: (t.step * width + at).as_timestamp("s").cast("timestamp('UTC', 6)"), **features
-    ).select(*keys, "available_at", *features)
-
-
-def _late_rate(count: Any, late: Any, total: Any) -> Any:
-    return late / count
-
-
-def _mean_delay(count: Any, late: Any, total: Any) -> Any:
-    return total / count
-
-
-def _departures(count: Any, late: Any, total: Any) -> Any:
+def _departures(count: Any, labels: Any, total: Any) -> Any:
     return count.fill_null(0)
 
 
 def _history(name: str, keys: Sequence[str], entity: str, why: str) -> FeatureView:
     """Return the view of how late arrivals by `keys` were in the last 28 whole days (UTC)."""
-    measures = {f"{name}_late_rate": _late_rate, f"{name}_mean_delay": _mean_delay}
+    measures = {f"{name}_late_rate": share, f"{name}_mean_delay": mean}
     window = 28 * DAY
 
     def expression(arrivals: ir.Table) -> ir.Table:
-        events = arrivals.filter(arrivals[keys[0]].notnull()).mutate(delay=arrivals.arrival_delay)
+        events = arrivals.filter(arrivals[keys[0]].notnull())
+        events = events.mutate(label=is_late(events.arrival_delay), value=events.arrival_delay)
         return trailing(events, keys, DAY, BATCH_DELAY, {"28d": window}, measures)
 
     return FeatureView(
@@ -194,7 +61,8 @@ def _stream(
     named = {f"{name}_{measure}": f for measure, f in measures.items()}
 
     def expression(events: ir.Table) -> ir.Table:
-        return trailing(events.mutate(delay=events[delay]), keys, ROUND, timedelta(0), windows, named)
+        events = events.mutate(label=is_late(events[delay]), value=events[delay])
+        return trailing(events, keys, ROUND, timedelta(0), windows, named)
 
     return FeatureView(
         name=f"{name}_stream",
@@ -265,7 +133,7 @@ WEATHER = (
     "visibility",
 )
 
-LATENESS = {"mean_delay": _mean_delay, "late_rate": _late_rate}
+LATENESS = {"mean_delay": mean, "late_rate": share}
 
 VIEWS = {
     view.name: view
@@ -357,7 +225,7 @@ VIEWS = {
             step=timedelta(0),
             delay=timedelta(0),
             ttl=timedelta(hours=3),
-                streaming=True,
+            streaming=True,
             expression=_origin_weather,
             entity="an origin, by its last published observation",
             why_then="An observation is published half an hour after its hour. The weather of the departure hour is "
