@@ -76,8 +76,8 @@ MINIMUM_COVERAGE = 0.80
 
 
 def label(deliveries: Any) -> Any:
-    """Return the label of each row of LABEL_SOURCE, an Ibis table: whether the parcel came after its promised hour."""
-    return deliveries["delay_hours"] > 0
+    """Return the label of each row of LABEL_SOURCE, an Ibis table: whether the parcel came later than promised."""
+    return deliveries["delay_minutes"] > 0
 
 
 # 4. The inputs of the model, and the names it is judged by.

@@ -5,7 +5,7 @@ it is handed over, and its delivery when it has happened. On the 43rd day a new 
 parcels, so that there is something for the monitoring to find.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import ibis.expr.datatypes as dt
@@ -14,7 +14,7 @@ import pandas as pd
 import pandera.ibis as pa
 
 from . import problem
-from .source import UTC_TIME, Source
+from .source import UTC_TIME, Reference, Source
 
 BEGINNING = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS = 91
@@ -22,13 +22,13 @@ PARCELS_A_DAY = 500
 COURIERS = ("reliable", "swift", "thrifty")
 NEWCOMER, NEWCOMER_DAY = "zippy", 42
 DEPOTS = ("north", "south", "west")
-PROMISED_HOURS = 12
+PROMISED = timedelta(hours=12)
 LOST = 0.03  # the share of parcels that are never delivered
 
 
 @cache
 def _made_up() -> pd.DataFrame:
-    """Return every parcel with its delay in hours, NaN for one that is lost, ordered by when it was handed over."""
+    """Return every parcel with its delay in minutes, NaN for one that is lost, ordered by when it was handed over."""
     random = np.random.default_rng(2024)
     count = DAYS * PARCELS_A_DAY
     hours = np.sort(random.uniform(0, DAYS * 24, count))
@@ -37,14 +37,16 @@ def _made_up() -> pd.DataFrame:
     depot = random.integers(0, len(DEPOTS), count)
     weight, distance = random.gamma(2, 3, count).clip(0.1, 50), random.uniform(5, 400, count)
     # A depot has good days and bad ones, which its last deliveries tell.
-    steps = random.normal(0, 0.45, (DAYS * 24, len(DEPOTS)))
+    steps = random.normal(0, 0.3, (DAYS * 24, len(DEPOTS)))
     congestion = np.zeros_like(steps)
     for hour in range(1, len(steps)):
         congestion[hour] = 0.97 * congestion[hour - 1] + steps[hour]
-    by_courier = pd.Series({"reliable": -2.5, "swift": -1.5, "thrifty": -0.5, NEWCOMER: -1.0})[courier].to_numpy()
+    by_courier = pd.Series({"reliable": -3.0, "swift": -2.2, "thrifty": -1.5, NEWCOMER: -1.5})[courier].to_numpy()
     # Heavy parcels slow the thrifty courier down, and light ones the newcomer, who waits until a van is full.
     by_weight = np.select([courier == "thrifty", courier == NEWCOMER], [0.5, -0.9], 0.1) * (weight - 6)
-    delay = by_courier + by_weight + distance / 200 + congestion[hours.astype(int), depot] + random.normal(0, 1.5, count)
+    by_depot = congestion[hours.astype(int), depot]
+    delay_hours = by_courier + by_weight + distance / 200 + by_depot + random.normal(0, 1.5, count)
+    delay = (delay_hours * 60).round().clip(-11 * 60, 11 * 60)
     return pd.DataFrame(
         {
             "parcel": np.arange(1, count + 1),
@@ -53,7 +55,7 @@ def _made_up() -> pd.DataFrame:
             "courier": courier.astype(object),
             "weight": weight.round(2),
             "distance": distance.round(1),
-            "delay_hours": np.where(random.random(count) < LOST, np.nan, delay.round(2).clip(1 - PROMISED_HOURS, 11)),
+            "delay_minutes": np.where(random.random(count) < LOST, np.nan, delay),
         }
     )
 
@@ -66,10 +68,10 @@ def _parcels() -> pd.DataFrame:
 
 @cache
 def _deliveries() -> pd.DataFrame:
-    table = _made_up().dropna(subset=["delay_hours"])
-    taken = pd.to_timedelta(((PROMISED_HOURS + table["delay_hours"]) * 3600).astype("int64"), unit="s")
-    columns = [*problem.ENTITY, "depot", "courier", "delay_hours"]
-    return table[columns].assign(known_at=table["handed_over_at"] + taken).sort_values("known_at", ignore_index=True)
+    table = _made_up().dropna(subset=["delay_minutes"]).astype({"delay_minutes": "int64"})
+    delivered_at = table["handed_over_at"] + PROMISED + pd.to_timedelta(table["delay_minutes"], unit="m")
+    columns = [*problem.ENTITY, "depot", "courier", "delay_minutes"]
+    return table[columns].assign(known_at=delivered_at).sort_values(["known_at", "parcel"], ignore_index=True)
 
 
 def _name() -> pa.Column:
@@ -101,15 +103,20 @@ SOURCES = {
                 unique=list(problem.ENTITY),
                 strict=True,
             ),
+            freshness=timedelta(hours=2),
+            volume=(0.5, 2.0),
         ),
         Source(
             "deliveries",
             _deliveries,
             pa.DataFrameSchema(
-                _parcel_columns() | {"delay_hours": _number(-PROMISED_HOURS, 240)},
+                _parcel_columns() | {"delay_minutes": pa.Column(dt.int64, pa.Check.in_range(-720, 720))},
                 unique=list(problem.ENTITY),
                 strict=True,
             ),
+            freshness=timedelta(hours=2),
+            volume=(0.5, 2.0),
+            references=(Reference("parcels", {name: name for name in problem.ENTITY}, within=timedelta(days=1)),),
         ),
     )
 }
