@@ -22,3 +22,7 @@ def test_the_year_lands_but_for_the_days_on_which_the_data_ends(golden_project: 
     *held, total = run("quarantine").stdout.splitlines()
     assert [line[: len(day)] for line, day in zip(held, EXPECTED, strict=True)] == EXPECTED
     assert total.startswith("2 partition(s) in ")
+    # As docs/how-to/release-a-partition.md says.
+    released = run("release", "weather", "2013-12-31", "--reason", "the feed ends with the year")
+    assert released.stdout == "weather of 2013-12-31 is in the lake; build the features since 2013-12-31\n"
+    assert run("quarantine").stdout.splitlines()[-1].startswith("1 partition(s) in ")

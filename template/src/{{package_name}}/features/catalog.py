@@ -16,10 +16,6 @@ is older than its **ttl** reads as missing in both. **Streaming** views are brou
 by the nightly build. The table says what each view is and why it exists, the sections below it why its times are what
 they are. `features explain VIEW KEY=VALUE...` shows the row that one prediction took, and what it was made of.
 
-The AUC figures were measured once, before this project was written, and are for orientation: two hours ahead, April to
-December 2013, retrained monthly unless it says frozen. Views were added in the order histories, weather, aircraft,
-streams.
-
 """
 
 
