@@ -117,10 +117,10 @@ def features_list(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/features.md instead.")] = False,
 ) -> None:
     """Say what each view holds, when its values are available, how long they hold, and why it exists."""
-    from .features import catalog, render
+    from .features import catalog, render, views
 
     if markdown:
-        print(catalog.page(_views().values()), end="")
+        print(catalog.page(_views().values(), views.__doc__ or ""), end="")
     else:
         render.show(render.listing_parts(_views().values()))
 

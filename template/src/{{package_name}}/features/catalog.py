@@ -51,12 +51,16 @@ def span(length: timedelta) -> str:
     return " ".join(parts) or "0 s"
 
 
-def page(views: Iterable[FeatureView]) -> str:
-    """Return docs/features.md: how to read it, a table of the views, and the reasons for the times of each."""
+def page(views: Iterable[FeatureView], about: str = "") -> str:
+    """Return docs/features.md: how to read it, a table of the views, and the reasons for the times of each.
+
+    `about` is the docstring of the module that defines them; what stands below its first line is part of the page.
+    """
     views = list(views)
     table = [HEADER, ("---",) * len(HEADER), *map(listing, views)]
     lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in table]
-    return PAGE + "\n".join(lines) + "\n" + "".join(map(_section, views))
+    more = about.partition("\n\n")[2].strip()
+    return PAGE + (f"{more}\n\n" if more else "") + "\n".join(lines) + "\n" + "".join(map(_section, views))
 
 
 def _section(view: FeatureView) -> str:
