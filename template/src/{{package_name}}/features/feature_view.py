@@ -101,8 +101,8 @@ def trailing(
 
     An event known in [t - step, t) is handed to each of the steps t, t + step, ... whose window still holds it; a
     group-by finishes the work. This costs rows x steps of the longest window, takes no more SQL than every engine has,
-    and never looks ahead. Counts are added as float64: without an error up to 2**53, in half the time of DuckDB's
-    128-bit sums, and Snowflake would divide integers to six decimals.
+    and never looks ahead. Counts are added as float64: without an error up to 2**53, where DuckDB's sums of integers
+    are 128 bits wide and Snowflake's quotients of integers are decimals.
     The events carry `known_at` (UTC), `label` (bool) and `value`, a whole number: sums of fractions depend on their
     order. A measure gets (count, count of labels, sum of values) of one window, and its feature is named
     `<measure>_<window>`. A row is available `delay` after the end of its step.
