@@ -1,21 +1,26 @@
 """Reading every view of 100 flights costs at most 3 times what one flight costs, and less than 1 ms for one.
 
 The stores hold the real features of 2013-04-01, as `features publish` writes them at AS_OF, and are asked as they are
-in production: by a predictor that turns the columns of a request into logged scores. In each round it answers one
-flight and a hundred flights, on SQLite and on Redis, in turn, and every round asks for others of the flights that are
-due next. `read` is the time of the online read within that request, `request` all of it, from columns to scores on
-disk. The closing ratio is that of the reads on SQLite. Before anything is measured, the answers of both stores, and of
-a hundred flights together and one by one, are compared to the last bit.
+in production: by a predictor that turns the columns of a request into scores on disk. In each round it answers one
+flight and a hundred flights, on SQLite and on Redis, in an order that is drawn, and each round asks for others of the
+flights that are due next.
+
+`read` is the time of the online read within such a request, and `request` all of it. `again` is one read repeated at
+once with nothing between, when the processor's caches hold all that it needs: the least it can cost, which one flight
+gains more from than a hundred. The closing ratio is that of `read` on SQLite. Before anything is measured, the answers
+of both stores, and those of a hundred flights together and one by one, are compared to the last bit.
 """
 
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from itertools import islice
@@ -24,8 +29,8 @@ from typing import Any
 
 import numpy as np
 from flight_delays.features.online import Found, OnlineStore, open_store
-from flight_delays.serving.predictor import Predictor
 from flight_delays.serving.prediction_log import PredictionLog
+from flight_delays.serving.predictor import Predictor
 from flight_delays.serving.schemas import PredictionRequest
 from flight_delays.settings import PREFIX, Settings
 from flight_delays.simulation.world import World
@@ -47,12 +52,19 @@ class Timed:
         self.definitions = store.definitions
         self.seconds = 0.0
         self._store = store
+        self._arguments: tuple[Any, ...] = ()
 
     def read(self, *arguments: Any) -> Found:
+        self._arguments = arguments
         started = time.perf_counter()
         found = self._store.read(*arguments)
         self.seconds = time.perf_counter() - started
         return found
+
+    def again(self) -> float:
+        """Read what was read last, and return the seconds it took."""
+        self.read(*self._arguments)
+        return self.seconds
 
 
 def prepare() -> None:
@@ -107,11 +119,16 @@ def requests(flights: list[dict[str, Any]], together: int) -> list[Mapping[str, 
     return [PredictionRequest(flights=flights[n : n + together]).columns() for n in range(TOGETHER)]
 
 
-def same(ours: Found, theirs: Found) -> bool:
-    """Whether two reads found the same, to the last bit."""
-    return (ours.missing, ours.stale) == (theirs.missing, theirs.stale) and all(
-        ours.features[name].tobytes() == theirs.features[name].tobytes() for name in ours.features
-    )
+def check(together: Mapping[str, Found], alone: Mapping[str, Sequence[Found]]) -> None:
+    """End here unless every store found the same, together and one by one, to the last bit."""
+    expected = together["SQLite"]
+    for store, found in together.items():
+        if (found.missing, found.stale) != (expected.missing, expected.stale):
+            sys.exit(f"error: {store} misses other values than SQLite")
+        for name, values in found.features.items():
+            single = np.concatenate([one.features[name] for one in alone[store]])
+            if not values.tobytes() == single.tobytes() == expected.features[name].tobytes():
+                sys.exit(f"error: {store} reads another {name}, for one flight or for {TOGETHER}")
 
 
 def main() -> None:
@@ -134,40 +151,40 @@ def main() -> None:
             predictor = Predictor(STATE / "bundles", timed, log, lambda alias, outcome: None)  # type: ignore[arg-type]
             predictor.refresh()
             predictors[name] = (predictor, timed)
-        founds = {name: predictor.predict(asked[TOGETHER][0], "check").found for name, (predictor, _) in predictors.items()}
-        for name, (predictor, _) in predictors.items():
-            if not same(founds[name], founds["SQLite"]):
-                sys.exit(f"error: {name} finds other values than SQLite")
-            for number, request in enumerate(asked[1]):
-                alone = predictor.predict(request, "check").found.features
-                if any(alone[key].tobytes() != founds[name].features[key][number : number + 1].tobytes() for key in alone):
-                    sys.exit(f"error: {name} finds other values for one flight than for a hundred")
-        reads: dict[tuple[str, int], list[float]] = {}
-        wholes: dict[tuple[str, int], list[float]] = {}
+        found = {
+            name: predictor.predict(asked[TOGETHER][0], "check").found for name, (predictor, _) in predictors.items()
+        }
+        check(found, {name: [p.predict(one, "check").found for one in asked[1]] for name, (p, _) in predictors.items()})
+        seconds: dict[tuple[str, str, int], list[float]] = defaultdict(list)
+        turns = [(name, count) for name in predictors for count in asked]
+        draw = random.Random(7)
         for number in range(ROUNDS):
-            for name, (predictor, timed) in predictors.items():
-                for count, of in asked.items():
-                    started = time.perf_counter()
-                    predictor.predict(of[number % TOGETHER], "bench")
-                    wholes.setdefault((name, count), []).append(time.perf_counter() - started)
-                    reads.setdefault((name, count), []).append(timed.seconds)
-    missing = sum(founds["SQLite"].missing.values()) / (len(founds["SQLite"].missing) * TOGETHER)
-    print(f"{len(founds['SQLite'].missing)} views, {len(founds['SQLite'].features)} features, {missing:.0%} of the rows missing")
-    print(f"{'':<32}{'p50':>10}{'p99':>10}  ms")
+            for name, count in draw.sample(turns, len(turns)):
+                predictor, timed = predictors[name]
+                started = time.perf_counter()
+                predictor.predict(asked[count][number % TOGETHER], "bench")
+                seconds["request", name, count].append(time.perf_counter() - started)
+                seconds["read", name, count].append(timed.seconds)
+        for name, count in turns:
+            predictor, timed = predictors[name]
+            predictor.predict(asked[count][0], "bench")
+            seconds["again", name, count] = [timed.again() for _ in range(ROUNDS)]
+    read = found["SQLite"]
+    missing = sum(read.missing.values()) / (len(read.missing) * TOGETHER)
+    print(f"{len(read.missing)} views, {len(read.features)} features, {missing:.0%} of the values missing")
+    print(f"{'p50 and p99, ms':<20}{'one flight':>16}{'100 flights':>20}{'p50 over p50':>16}")
     ratios = {}
-    for what, seconds in (("read", reads), ("request", wholes)):
-        for (name, count), values in seconds.items():
-            low, high = (float(np.percentile(values, part)) * 1000 for part in (50, 99))
-            print(f"{f'{what}, {name}, {count} flight' + 's' * (count > 1):<32}{low:>10.3f}{high:>10.3f}")
-            ratios[what, name, count] = low
-    for what in ("request", "read"):
+    for what in ("request", "again", "read"):
         for name in predictors:
-            print(f"{what}, {name}: 100 flights over one: {ratios[what, name, TOGETHER] / ratios[what, name, 1]:.2f}")
-    one = ratios["read", "SQLite", 1]
+            one, many = (np.percentile(seconds[what, name, count], (50, 99)) * 1000 for count in asked)
+            ratios[what, name] = float(many[0] / one[0])
+            row = f"{one[0]:>9.3f}{one[1]:>9.3f}{many[0]:>11.3f}{many[1]:>9.3f}{ratios[what, name]:>14.2f}"
+            print(f"{f'{what}, {name}':<18}{row}")
+    one = float(np.median(seconds["read", "SQLite", 1])) * 1000
     print(f"one flight on SQLite: p50 {one:.3f} ms (bound <= {MILLISECOND:g} ms)")
     if one > MILLISECOND:
         sys.exit(1)
-    verdict("online-read", ratios["read", "SQLite", TOGETHER] / one, BOUND)
+    verdict("online-read", ratios["read", "SQLite"], BOUND)
 
 
 if __name__ == "__main__":

@@ -123,7 +123,10 @@ def _query(asked: Plan) -> str:
 
 
 def _select(entities: Sequence[Entity], columns: Columns) -> str:
-    """Return the statement whose n-th row holds the records of the n-th entity, in the order of the JSON array ?n."""
+    """Return the statement whose n-th row holds the records of the n-th entity, in the order of the JSON array ?n.
+
+    The rows of a left join come in the order of its left side, and `group_concat` takes them as they come.
+    """
     selects = []
     for number, entity in enumerate(entities, start=1):
         table = _table(entity.keys)
