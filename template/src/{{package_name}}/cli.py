@@ -7,7 +7,7 @@ import sys
 from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -47,6 +47,7 @@ def _instant(text: str) -> datetime:
 
 
 Day = Annotated[date | None, typer.Option(parser=_day, metavar="DATE")]
+Engine = Literal["duckdb", "spark"]
 Seed = Annotated[int, typer.Option(help="Fixes everything random.")]
 
 
@@ -65,15 +66,30 @@ def data_land(until: Day = None) -> None:
 
 
 @features.command("build")
-def features_build(since: Day = None, until: Day = None) -> None:
+def features_build(
+    since: Day = None,
+    until: Day = None,
+    engine: Annotated[Engine, typer.Option(help="spark needs the extra of that name.")] = "duckdb",
+) -> None:
     """Build the features that the landed days in [--since, --until) complete."""
     from .lake import partition_days
 
-    project = _project()
-    landed = partition_days(project.settings.lake, "arrivals")
-    end = until or (date.fromordinal(landed[-1].toordinal() + 1) if landed else _today())
-    first = project.build(since, end)
+    project = _project(engine)
+    try:
+        landed = partition_days(project.settings.lake, "arrivals")
+        end = until or (date.fromordinal(landed[-1].toordinal() + 1) if landed else _today())
+        first = project.build(since, end)
+    finally:
+        project.con.disconnect()
     print(f"built {len(project.views)} views for the source days {first} to {end}")
+
+
+@features.command("sql")
+def features_sql(view: str, dialect: Annotated[str, typer.Option(metavar="NAME")] = "duckdb") -> None:
+    """Print the query of VIEW over its source's table, in the SQL of another engine."""
+    from .features.sql import view_sql
+
+    print(view_sql(view, dialect))
 
 
 @features.command("publish")
@@ -226,7 +242,7 @@ def _registry(settings: Settings) -> Registry:
     return Registry(settings.tracking_uri, settings.artifacts, NAME)
 
 
-def _project() -> Project:
+def _project(engine: Engine = "duckdb") -> Project:
     from .engine import connect
     from .features.views import VIEWS
     from .operations import Project
@@ -234,7 +250,12 @@ def _project() -> Project:
     from .sources import SOURCES
 
     settings = _settings()
-    con = connect(memory_limit=settings.memory_limit)
+    if engine == "spark":
+        from . import spark
+
+        con = spark.connect(settings.state, settings.spark_master, settings.spark_memory)
+    else:
+        con = connect(memory_limit=settings.memory_limit)
     views = {name: VIEWS[name] for name in FEATURE_VIEWS}
     return Project(settings, con, SOURCES, views, _registry(settings))
 

@@ -4,13 +4,12 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from pathlib import Path
 
-import pyarrow.compute as pc
 from ibis.backends.duckdb import Backend
 from ibis.common.exceptions import IbisError
 
-from ..engine import fetch, read
+from ..engine import read, write_days
 from ..errors import DataError
-from ..lake import days, midnight, partition_days, partition_files, write_partition
+from ..lake import days, midnight, partition_days, partition_files
 from .views import FeatureView
 
 
@@ -34,12 +33,8 @@ def build(con: Backend, views: Iterable[FeatureView], lake: Path, store: Path, s
                 f"{lake / view.source} is not what {view.name} reads ({_line(error)}); land it again"
             ) from error
         rows = rows.filter(rows.available_at >= midnight(first), rows.available_at < midnight(last))
-        table = fetch(rows.select(*view.columns).order_by(["available_at", *view.keys]))
-        for day in days(first, last):
-            low, high = midnight(day), midnight(day + timedelta(days=1))
-            at = table["available_at"]
-            mine = table.filter(pc.and_(pc.greater_equal(at, low), pc.less(at, high)))
-            write_partition(store, view.name, day, mine)
+        order = ["available_at", *view.keys]
+        write_days(con, rows.select(*view.columns), order, store, view.name, list(days(first, last)))
 
 
 def _line(error: Exception) -> str:

@@ -46,10 +46,13 @@ class FeatureView:
     @cached_property
     def definition(self) -> str:
         """Hash of what the view computes: of its SQL and of how long a value holds, not of how the code is laid out."""
+        return hashlib.sha256(f"{self.sql('duckdb')}|{self.keys}|{self.ttl}".encode()).hexdigest()[:16]
+
+    def sql(self, dialect: str) -> str:
+        """Return the view's query over its source's table, in a dialect that ibis compiles to."""
         contract = SOURCES[self.source].contract
         source = ibis.table({name: column.dtype.type for name, column in contract.columns.items()}, name=self.source)
-        sql = ibis.to_sql(self.expression(source), dialect="duckdb")
-        return hashlib.sha256(f"{sql}|{self.keys}|{self.ttl}".encode()).hexdigest()[:16]
+        return str(ibis.to_sql(self.expression(source).select(*self.columns), dialect=dialect))
 
     @property
     def spec(self) -> ViewSpec:
@@ -102,12 +105,13 @@ def trailing(
     ).select(*keys, "available_at", *features)
 
 
+# The casts are for the engines whose integers divide to a decimal with six places.
 def _late_rate(count: Any, late: Any, total: Any) -> Any:
-    return late / count
+    return late.cast("float64") / count
 
 
 def _mean_delay(count: Any, late: Any, total: Any) -> Any:
-    return total / count
+    return total.cast("float64") / count
 
 
 def _departures(count: Any, late: Any, total: Any) -> Any:
@@ -183,9 +187,10 @@ def _aircraft_last(event: str, past: str, source: str, instant: str) -> FeatureV
 
 def _origin_weather(weather: ir.Table) -> ir.Table:
     # A feed that was down delivers several hours at once: only the newest of them is the last observation.
-    newest = weather.observed_at.max().over(group_by=["origin", "known_at"])
-    weather = weather.filter(weather.observed_at == newest)
-    return weather.mutate(available_at=weather.known_at).select("origin", "available_at", *WEATHER)
+    # The maximum is a column of its own: filtered by directly it is QUALIFY, which Spark and Trino do not have.
+    weather = weather.mutate(newest=weather.observed_at.max().over(group_by=["origin", "known_at"]))
+    newest = weather.filter(weather.observed_at == weather.newest)
+    return newest.mutate(available_at=newest.known_at).select("origin", "available_at", *WEATHER)
 
 
 WEATHER = (
