@@ -91,7 +91,7 @@ def read(con: Any, files: Sequence[str]) -> ir.Table:
             raise DataError(f"{file} has other columns or types than {first}; remove that partition and build it again")
     name = f"read_{uuid.uuid4().hex}"
     _session().read.parquet(*map(_local, map(Path, files))).createTempView(name)
-    return con.table(name)
+    return con.table(name).cast(schemas[first])  # ibis takes the instants of Spark for local times
 
 
 def fetch(expression: ir.Table) -> pa.Table:
@@ -99,7 +99,8 @@ def fetch(expression: ir.Table) -> pa.Table:
     from pyspark.errors import PySparkException
 
     try:
-        return expression.to_pyarrow()
+        con = expression.get_backend()
+        return con.raw_sql(con.compile(expression)).toArrow()  # that of ibis goes through pandas
     except PySparkException as error:
         raise _unreadable(error) from error
 
