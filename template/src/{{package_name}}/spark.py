@@ -8,8 +8,8 @@ import os
 import shutil
 import sys
 import uuid
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -70,12 +70,12 @@ def connect(state: Path, master: str, memory: str) -> Any:
     try:
         with log.open("wb") as sink:
             SparkContext(conf=conf, gateway=launch_gateway(conf, {"stdout": sink, "stderr": sink}))
+        return ibis.pyspark.connect(SparkSession.builder.getOrCreate())
     except (PySparkException, Py4JError, OSError) as error:
         raise UserError(
             f"Spark did not start with the master {master}; it needs Java 17 or later and a master that answers, "
             f"and {log} has its reason"
         ) from error
-    return ibis.pyspark.connect(SparkSession.builder.getOrCreate())
 
 
 def read(con: Any, files: Sequence[str]) -> ir.Table:
@@ -90,19 +90,16 @@ def read(con: Any, files: Sequence[str]) -> ir.Table:
         if schema != schemas[first]:
             raise DataError(f"{file} has other columns or types than {first}; remove that partition and build it again")
     name = f"read_{uuid.uuid4().hex}"
-    _session().read.parquet(*map(_local, map(Path, files))).createTempView(name)
+    with _one_sentence():
+        _session().read.parquet(*map(_local, map(Path, files))).createTempView(name)
     return con.table(name).cast(schemas[first])  # ibis takes the instants of Spark for local times
 
 
 def fetch(expression: ir.Table) -> pa.Table:
     """Run an expression and return its rows. For small answers: they all pass through the driver."""
-    from pyspark.errors import PySparkException
-
-    try:
-        con = expression.get_backend()
+    con = expression.get_backend()
+    with _one_sentence():
         return con.raw_sql(con.compile(expression)).toArrow()  # that of ibis goes through pandas
-    except PySparkException as error:
-        raise _unreadable(error) from error
 
 
 def write_days(con: Any, rows: ir.Table, order: Sequence[str], root: Path, table: str, days: Iterable[date]) -> None:
@@ -112,21 +109,19 @@ def write_days(con: Any, rows: ir.Table, order: Sequence[str], root: Path, table
     the driver renames each into its place. On a cluster every machine must see `root` at the same path. Raises
     DataError when a source cannot be read or a file not be written; the old partitions stay.
     """
-    from pyspark.errors import PySparkException
     from pyspark.sql.functions import col, to_date, when
 
     at = col("available_at")
     staging = (root / f"_{table}-{uuid.uuid4().hex}").absolute()
     try:
-        frame = con.raw_sql(con.compile(rows))
-        # Spark marks a column that cannot be null as required. DuckDB never does, and a table has one schema.
-        frame = frame.select(*[when(at.isNotNull(), col(name)).alias(name) for name in frame.columns])
-        frame = frame.withColumn("date", to_date(at)).repartition("date").sortWithinPartitions("date", *order)
-        frame.write.partitionBy("date").option("compression", "zstd").parquet(_local(staging))
+        with _one_sentence():
+            frame = con.raw_sql(con.compile(rows))
+            # Spark marks a column that cannot be null as required. DuckDB never does, and a table has one schema.
+            frame = frame.select(*[when(at.isNotNull(), col(name)).alias(name) for name in frame.columns])
+            frame = frame.withColumn("date", to_date(at)).repartition("date").sortWithinPartitions("date", *order)
+            frame.write.partitionBy("date").option("compression", "zstd").parquet(_local(staging))
         for day in days:
             _publish(staging, root, table, day, rows)
-    except PySparkException as error:
-        raise _unreadable(error) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -162,6 +157,13 @@ def _schema(file: str) -> ibis.Schema:
     raise DataError(f"{file} is no whole Parquet file; remove that partition and build it again")
 
 
-def _unreadable(error: Exception) -> DataError:
-    line = str(error).splitlines()[0]
-    return DataError(f"Spark cannot use the stored data ({line}); remove that partition and build it again")
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        why = str(getattr(error, "java_exception", error)).splitlines()[0]
+        raise DataError(f"Spark stopped ({why}); where it names a partition, remove that and build again") from error
