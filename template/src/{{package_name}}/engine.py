@@ -1,4 +1,4 @@
-"""The query engine: Ibis expressions on an embedded DuckDB. Every query of the project passes through here."""
+"""The query engine: Ibis expressions on an embedded DuckDB, or on Spark. Every query of the project passes here."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
@@ -16,6 +16,7 @@ from .errors import DataError
 from .lake import midnight, write_partition
 
 BATCH = 100_000  # rows
+SPARK = "pyspark"
 
 
 def connect(threads: int = 2, memory_limit: str = "1GB") -> Backend:
@@ -30,6 +31,10 @@ def fetch(expression: ir.Table) -> pa.Table:
 
     Raises DataError with the engine's own first line, which names the file, when a partition cannot be read.
     """
+    if expression.get_backend().name == SPARK:
+        from . import spark
+
+        return spark.fetch(expression)
     try:
         return expression.to_pyarrow()
     except duckdb.Error as error:
@@ -45,6 +50,11 @@ def write_days(
     midnights: memory holds a day of them and a batch, and the same rows give the same bytes. A day without rows
     becomes an empty partition. Raises DataError when a source partition cannot be read, or the disk is full.
     """
+    if con.name == SPARK:
+        from . import spark
+
+        yield from spark.write_days(con, rows, order, root, table, days)
+        return
     low, high = midnight(days[0]), midnight(days[-1] + timedelta(days=1))
     chosen = rows.filter(rows.available_at >= low, rows.available_at < high).order_by(list(order))
     waiting = list(days)
@@ -83,6 +93,10 @@ def read(con: Backend, files: list[str]) -> ir.Table:
 
     Raises DataError when the first of them is not a whole Parquet file.
     """
+    if con.name == SPARK:
+        from . import spark
+
+        return spark.read(con, files)
     try:
         return con.read_parquet(files, hive_partitioning=False)
     except duckdb.Error as error:

@@ -35,6 +35,10 @@ class Settings(BaseSettings):
     maximum_rows: int = Field(default=1_000, ge=1)
     memory_limit: str = "1GB"
     """What DuckDB may use before it spills to disk."""
+    spark_master: str = "local[2]"
+    """Where Spark runs: `local[CORES]` is this machine, `spark://HOST:PORT` a standalone cluster."""
+    spark_memory: str = Field(default="2g", pattern=r"^[1-9][0-9]*[mg]$")
+    """What Spark's driver may use, and on a cluster each of its executors."""
 
     def environment(self) -> dict[str, str]:
         """Return these settings as the environment of another process."""

@@ -78,10 +78,13 @@ class FeatureView:
     @cached_property
     def definition(self) -> str:
         """Hash of what the view computes: of its SQL and of how long a value holds, not of how the code is laid out."""
+        return hashlib.sha256(f"{self.sql('duckdb')}|{self.keys}|{self.ttl}".encode()).hexdigest()[:16]
+
+    def sql(self, dialect: str) -> str:
+        """Return the view's query over its source's table, in a dialect that ibis compiles to."""
         contract = SOURCES[self.source].contract
         source = ibis.table({name: column.dtype.type for name, column in contract.columns.items()}, name=self.source)
-        sql = ibis.to_sql(self.expression(source), dialect="duckdb")
-        return hashlib.sha256(f"{sql}|{self.keys}|{self.ttl}".encode()).hexdigest()[:16]
+        return str(ibis.to_sql(self.expression(source).select(*self.columns), dialect=dialect))
 
     @property
     def spec(self) -> ViewSpec:

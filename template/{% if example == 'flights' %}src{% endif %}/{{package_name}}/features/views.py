@@ -122,9 +122,10 @@ def _aircraft_last(event: str, past: str, source: str, instant: str, why_ttl: st
 
 def _origin_weather(weather: ir.Table) -> ir.Table:
     # A feed that was down delivers several hours at once: only the newest of them is the last observation.
-    newest = weather.observed_at.max().over(group_by=["origin", "known_at"])
-    weather = weather.filter(weather.observed_at == newest)
-    return weather.mutate(available_at=weather.known_at).select("origin", "available_at", *WEATHER)
+    # The maximum is a column of its own: filtered by directly it is QUALIFY, which Spark and Trino do not have.
+    weather = weather.mutate(newest=weather.observed_at.max().over(group_by=["origin", "known_at"]))
+    newest = weather.filter(weather.observed_at == weather.newest)
+    return newest.mutate(available_at=newest.known_at).select("origin", "available_at", *WEATHER)
 
 
 WEATHER = (
