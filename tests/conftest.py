@@ -14,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN: dict[str, Any] = yaml.safe_load((ROOT / "example-answers.yml").read_text())
-# Every licence and every Python, the shortest and the longest names, an address and none, letters beyond ASCII.
+# Every licence, every Python and every example, the shortest and the longest names, an address and none, letters beyond ASCII.
 ANSWERS: dict[str, dict[str, Any]] = {
     "golden": GOLDEN,
     "short": {
@@ -23,6 +23,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "author_name": "A",
         "license": "MIT",
         "python_version": "3.12",
+        "example": "blank",
     },
     "long": {
         "project_name": "The Remaining Life of Harbour Crane Hoist Ropes",

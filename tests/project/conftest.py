@@ -56,7 +56,7 @@ def other_project(
     require_tool: Callable[[str], str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Path]:
-    """Return a project with other names, licence and Python: 3.12 where there is one, else that of the tests."""
+    """Return a blank project with other names, licence and Python: 3.12 where there is one, else that of the tests."""
     find = [require_tool("uv"), "python", "find", "--no-project", "--no-python-downloads", "3.12"]
     found = subprocess.run(find, capture_output=True, text=True, check=False).stdout.strip()
     answers = {
@@ -67,6 +67,7 @@ def other_project(
         "author_name": "The Crane Ropes team",
         "author_email": "ropes@example.org",
         "license": "MIT",
+        "example": "blank",
         "python_version": "3.12" if found else f"3.{sys.version_info.minor}",
     }
     path = tmp_path_factory.mktemp("other") / "project"

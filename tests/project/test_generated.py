@@ -1,4 +1,4 @@
-"""A generated project passes its own checks, whatever it is called."""
+"""A generated project passes its own checks, whatever it is called and whichever problem is in it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +19,14 @@ def test_it_passes_its_own_lint(generated: Path, make: Callable[..., str]):
 
 def test_it_passes_its_own_tests(generated: Path, make: Callable[..., str]):
     make(generated, "test")
+
+
+def test_the_blank_project_lives_its_whole_life(other_project: Path, make: Callable[..., str]):
+    """Its own short closed loop: the placeholder's model gets worse, is replaced, and a forced one rolled back."""
+    said = make(other_project, "demo")
+    assert "FAILED" not in said
+    assert said.count("\nheld  ") == 6
+    assert (other_project / ".state" / "report.html").exists()
 
 
 def test_set_up_is_done_once(generated: Path, make: Callable[..., str]):
