@@ -102,9 +102,10 @@ def features_build(
         done = project.build(since, until)
     finally:
         project.con.disconnect()
-    views = ", ".join(f"{name} {len(days)}" for name, days in done.built.items())
     count = sum(len(days) for days in done.built.values())
-    print(f"built {count} partitions{f' ({views})' if views else ''}, {done.current} were up to date")
+    which = ", ".join(f"{name} {len(days)}" for name, days in done.built.items())
+    views = "all views" if len(done.built) == len(project.views) else which or "no view"
+    print(f"built {count} partitions ({views}), {done.current} were up to date")
     if done.skipped:
         raise DataError(project.why_skipped(done))
 
