@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 from flight_delays.features.online import Found, OnlineStore, open_store
+from flight_delays.features.views import VIEWS
 from flight_delays.serving.prediction_log import PredictionLog
 from flight_delays.serving.predictor import Predictor
 from flight_delays.serving.schemas import PredictionRequest
@@ -110,7 +111,7 @@ def redis_server(program: str, folder: str) -> Iterator[str]:
 
 def due() -> list[dict[str, Any]]:
     """Return the flights that are due from AS_OF on, as the bodies of requests."""
-    rounds = sorted(World(SOURCES).due(AS_OF.date()).items())
+    rounds = sorted(World(SOURCES, VIEWS.values()).due(AS_OF.date()).items())
     return list(islice((flight for at, flights in rounds if at >= AS_OF for flight in flights), 2 * TOGETHER))
 
 
