@@ -121,7 +121,7 @@ served = read_days(state / "monitoring", PREDICTIONS, days)
 offline = with_features(connect(), list(VIEWS.values()), state / "features", served[list(problem.REQUEST)])
 
 def differences(served):
-    """Return, by feature, the flights for which the two disagree."""
+    # by feature: the flights for which the two disagree
     found = {}
     for name in problem.NUMERIC:
         ours, theirs = (table[name].to_numpy(dtype=float) for table in (served, offline))
