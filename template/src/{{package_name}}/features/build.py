@@ -12,12 +12,13 @@ from functools import cache, partial
 from itertools import groupby, islice
 from pathlib import Path
 
+import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 from ibis.common.exceptions import IbisError
 
-from ..engine import read, write_days
+from ..engine import load, write_days
 from ..errors import DataError
-from ..lake import days, fingerprint, partition_days, partition_files
+from ..lake import days, fingerprint, midnight, partition_days, partition_path
 from . import provenance
 from .feature_view import FeatureView
 
@@ -54,7 +55,7 @@ def build(
     if end <= (since or known[0]):
         raise DataError(f"there is nothing to build before {end}; the first landed day is {known[0]}")
     content = cache(partial(fingerprint, lake))  # each source partition is read for its hash once a run
-    result = Built()
+    result, work = Built(), dict[str, list[tuple[FeatureView, dict[date, provenance.Note]]]]()
     for view in views:
         due = {view.partition_of(day): day for day in days(since or (landed[view.source] or known)[0], end)}
         held, stale = provenance.read(store, view, due), dict[date, provenance.Note]()
@@ -65,19 +66,28 @@ def build(
                 result.current += 1
             else:
                 stale[day] = note  # older than what the query reads, if anything
-        for span in _spans(list(stale)):
-            _build(con, view, lake, store, {day: stale[day] for day in span})
-            result.built.setdefault(view.name, []).extend(span)
+        if stale:
+            result.built[view.name] = list(stale)
+            work.setdefault(view.source, []).append((view, stale))
+    for source, todo in work.items():
+        needed = {day for view, stale in todo for partition in stale for day in view.source_days(partition)}
+        files = [str(partition_path(lake, source, day)) for day in partition_days(lake, source) if day in needed]
+        with load(con, files) as events:
+            for view, stale in todo:
+                for span in _spans(list(stale)):
+                    _build(con, view, events, lake, store, {day: stale[day] for day in span})
     return result
 
 
-def _build(con: Backend, view: FeatureView, lake: Path, store: Path, notes: Mapping[date, provenance.Note]) -> None:
-    """Build the partitions of consecutive days in one query, which reads the source days of all of them."""
+def _build(
+    con: Backend, view: FeatureView, events: ir.Table, lake: Path, store: Path, notes: Mapping[date, provenance.Note]
+) -> None:
+    """Build the partitions of consecutive days in one query, over the source days of all of them."""
     span = list(notes)
-    first, last = view.source_days(span[0])[0], view.source_days(span[-1])[-1]
-    source = read(con, partition_files(lake, view.source, first, last + timedelta(days=1)))
+    low, high = view.source_days(span[0])[0], view.source_days(span[-1])[-1] + timedelta(days=1)
+    events = events.filter(events.known_at >= midnight(low), events.known_at < midnight(high))
     try:
-        rows = view.expression(source).select(*view.columns)
+        rows = view.expression(events).select(*view.columns)
     except IbisError as error:
         what = f"{lake / view.source} is not what {view.name} reads"
         raise DataError(f"{what} ({_line(error)}); land it again") from error
