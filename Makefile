@@ -80,13 +80,15 @@ bench: ## List the benchmarks: one for each claim about speed or memory
 bench-%: build/bench/.ready
 	@build/bench/.venv/bin/python benchmarks/$(subst -,_,$*).py
 
-build/bench/.ready: .venv/.ready template
+build/bench/.ready: .venv/.ready $(shell find template -newer build/bench/.ready 2>/dev/null | grep -qm 1 . && echo FORCE)
 	@mkdir -p build/bench
 	@find build/bench -mindepth 1 -maxdepth 1 ! -name .venv ! -name .state -exec rm -rf {} +
 	$(BIN)/copier copy --quiet --defaults --overwrite --data-file example-answers.yml --vcs-ref HEAD . build/bench
 	@rm -f build/bench/.venv/.ready
 	@$(MAKE) --no-print-directory -C build/bench setup $(PASS)
 	@touch $@
+
+.PHONY: FORCE
 
 # One resolution for every platform and Python. The pins stay; LOCK=--upgrade moves them.
 lock: .venv/.ready ## Write locks/dev.txt, and template/locks/*.txt in a generated project

@@ -1,6 +1,8 @@
 """The query engine: Ibis expressions on an embedded DuckDB, or on Spark. Every query of the project passes here."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,14 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
 from ibis.backends.duckdb import Backend
+from ibis.expr.types.relations import CachedTable
 
 from .errors import DataError
 from .lake import midnight, write_partition
 
 BATCH = 100_000  # rows
 SPARK = "pyspark"
+WRITERS = 2  # partitions that are written at once; both pyarrow and the file system let other threads run
 
 
 def connect(threads: int = 2, memory_limit: str = "1GB") -> Backend:
@@ -47,7 +51,7 @@ def write_days(
     """Write the rows available on each of `days` (UTC, consecutive) as its partition; yield each day once it is there.
 
     The rows arrive in `order`, which begins with `available_at` and leaves no two rows equal, and are cut at the
-    midnights: memory holds a day of them and a batch, and the same rows give the same bytes. A day without rows
+    midnights: memory holds a few days of them and a batch, and the same rows give the same bytes. A day without rows
     becomes an empty partition. Raises DataError when a source partition cannot be read, or the disk is full.
     """
     if con.name == SPARK:
@@ -57,9 +61,25 @@ def write_days(
         return
     low, high = midnight(days[0]), midnight(days[-1] + timedelta(days=1))
     chosen = rows.filter(rows.available_at >= low, rows.available_at < high).order_by(list(order))
-    waiting = list(days)
-    schema, mine = chosen.schema().to_pyarrow(), list[pa.RecordBatch]()
-    for batch in _stream(con, chosen):
+    with ThreadPoolExecutor(WRITERS) as pool:
+        writing = deque[tuple[date, Future[Path]]]()
+        for day, mine in _cut(_stream(con, chosen), days, chosen.schema().to_pyarrow()):
+            writing.append((day, pool.submit(write_partition, root, table, day, mine)))
+            if len(writing) > 2 * WRITERS:
+                yield _written(*writing.popleft())
+        for each in writing:
+            yield _written(*each)
+
+
+def _written(day: date, writing: Future[Path]) -> date:
+    writing.result()
+    return day
+
+
+def _cut(batches: Iterator[pa.RecordBatch], days: Sequence[date], schema: pa.Schema) -> Iterator[tuple[date, pa.Table]]:
+    """Yield the rows of each day, in one chunk wherever the batches were cut: a file's pages follow the chunks."""
+    waiting, mine = list(days), list[pa.RecordBatch]()
+    for batch in batches:
         rest = batch
         while rest.num_rows:
             end = pa.scalar(midnight(waiting[0] + timedelta(days=1)), schema.field("available_at").type)
@@ -67,10 +87,10 @@ def write_days(
             mine.append(rest.slice(0, cut))
             rest = rest.slice(cut)
             if rest.num_rows:
-                yield _write(root, table, waiting.pop(0), mine, schema)
+                yield waiting.pop(0), pa.Table.from_batches(mine, schema).combine_chunks()
                 mine = []
     for day in waiting:
-        yield _write(root, table, day, mine, schema)
+        yield day, pa.Table.from_batches(mine, schema).combine_chunks()
         mine = []
 
 
@@ -80,12 +100,6 @@ def _stream(con: Backend, expression: ir.Table) -> Iterator[pa.RecordBatch]:
         yield from con.con.sql(con.compile(expression)).to_arrow_reader(BATCH)
     except (duckdb.Error, OSError, pa.ArrowException) as error:  # what fails on the way arrives as Arrow's
         raise _unreadable(error) from error
-
-
-def _write(root: Path, table: str, day: date, batches: list[pa.RecordBatch], schema: pa.Schema) -> date:
-    # One chunk, wherever the batches were cut: the pages of the file follow the chunks.
-    write_partition(root, table, day, pa.Table.from_batches(batches, schema).combine_chunks())
-    return day
 
 
 def read(con: Backend, files: list[str]) -> ir.Table:
@@ -99,6 +113,17 @@ def read(con: Backend, files: list[str]) -> ir.Table:
         return spark.read(con, files)
     try:
         return con.read_parquet(files, hive_partitioning=False)
+    except duckdb.Error as error:
+        raise _unreadable(error) from error
+
+
+def load(con: Backend, files: list[str]) -> CachedTable:
+    """Return the rows of `read`, read once for many queries: a temporary table, which spills to disk, until it is left.
+
+    Raises DataError when one of the files cannot be read.
+    """
+    try:
+        return read(con, files).cache()
     except duckdb.Error as error:
         raise _unreadable(error) from error
 

@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 from .errors import DataError
 
 FILE = "part-0.parquet"
-NOTE = "_made_from.json"  # beside it, where somebody keeps what it was made from; see features/provenance.py
 
 
 def partition_path(root: Path, table: str, day: date) -> Path:
@@ -38,19 +37,18 @@ def write_partition(root: Path, table: str, day: date, rows: pa.Table) -> Path:
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Replace one file of a partition atomically by what `write` puts under the name that it is given.
+    """Replace one file atomically by what `write` puts under the name that it is given.
 
-    The note of the rows that go, goes before them. What a killed write left beside the file is removed. Raises
-    DataError when the file system refuses; the old file stays.
+    What a killed write left beside the file is removed first. Raises DataError when the file system refuses; the old
+    file stays.
     """
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        path.with_name(NOTE).unlink(missing_ok=True)
-        temporary.replace(path)
         for left in path.parent.glob(".*.tmp"):
-            left.unlink()
+            left.unlink(missing_ok=True)
+        write(temporary)
+        temporary.replace(path)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()

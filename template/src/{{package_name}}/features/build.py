@@ -5,21 +5,24 @@ source days than the lake holds now; nothing else is touched. So a late or corre
 the partitions that depend on it, and a killed build goes on where it was.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cache, partial
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
+import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 from ibis.common.exceptions import IbisError
 
-from ..engine import read, write_days
+from ..engine import load, write_days
 from ..errors import DataError
-from ..lake import days, fingerprint, partition_days, partition_files
+from ..lake import days, fingerprint, midnight, partition_days, partition_path
 from . import provenance
 from .feature_view import FeatureView
+
+NOTED = 30  # partitions of a view between two writes of its notes: what a kill costs at most
 
 
 @dataclass
@@ -52,37 +55,45 @@ def build(
     if end <= (since or known[0]):
         raise DataError(f"there is nothing to build before {end}; the first landed day is {known[0]}")
     content = cache(partial(fingerprint, lake))  # each source partition is read for its hash once a run
-    result = Built()
+    result, work = Built(), dict[str, list[tuple[FeatureView, dict[date, provenance.Note]]]]()
     for view in views:
-        stale = []
-        for source_day in days(since or (landed[view.source] or known)[0], end):
-            day = view.partition_of(source_day)
+        due = {view.partition_of(day): day for day in days(since or (landed[view.source] or known)[0], end)}
+        held, stale = provenance.read(store, view, due), dict[date, provenance.Note]()
+        for day, source_day in due.items():
             if content(view.source, source_day) is None:
                 result.skipped.append((view.name, day, source_day))
-            elif provenance.read(store, view, day) == provenance.note(view, day, content):
+            elif held.get(day) == (note := provenance.note(view, day, content)):
                 result.current += 1
             else:
-                stale.append(day)
-        for span in _spans(stale):
-            _build(con, view, lake, store, span, content)
-            result.built.setdefault(view.name, []).extend(span)
+                stale[day] = note  # older than what the query reads, if anything
+        if stale:
+            result.built[view.name] = list(stale)
+            work.setdefault(view.source, []).append((view, stale))
+    for source, todo in work.items():
+        needed = {day for view, stale in todo for partition in stale for day in view.source_days(partition)}
+        files = [str(partition_path(lake, source, day)) for day in partition_days(lake, source) if day in needed]
+        with load(con, files) as events:
+            for view, stale in todo:
+                for span in _spans(list(stale)):
+                    _build(con, view, events, lake, store, {day: stale[day] for day in span})
     return result
 
 
 def _build(
-    con: Backend, view: FeatureView, lake: Path, store: Path, span: Sequence[date], content: provenance.Fingerprint
+    con: Backend, view: FeatureView, events: ir.Table, lake: Path, store: Path, notes: Mapping[date, provenance.Note]
 ) -> None:
-    """Build the partitions of consecutive days in one query, which reads the source days of all of them."""
-    notes = {day: provenance.note(view, day, content) for day in span}  # older than what the query reads, if anything
-    first, last = view.source_days(span[0])[0], view.source_days(span[-1])[-1]
-    source = read(con, partition_files(lake, view.source, first, last + timedelta(days=1)))
+    """Build the partitions of consecutive days in one query, over the source days of all of them."""
+    span = list(notes)
+    low, high = view.source_days(span[0])[0], view.source_days(span[-1])[-1] + timedelta(days=1)
+    events = events.filter(events.known_at >= midnight(low), events.known_at < midnight(high))
     try:
-        rows = view.expression(source).select(*view.columns)
+        rows = view.expression(events).select(*view.columns)
     except IbisError as error:
         what = f"{lake / view.source} is not what {view.name} reads"
         raise DataError(f"{what} ({_line(error)}); land it again") from error
-    for day in write_days(con, rows, ("available_at", *view.keys), store, view.name, span):
-        provenance.write(store, view, day, notes[day])
+    written = write_days(con, rows, ("available_at", *view.keys), store, view.name, span)
+    while some := list(islice(written, NOTED)):
+        provenance.write(store, view, {day: notes[day] for day in some})
 
 
 def _spans(stale: Sequence[date]) -> Iterator[list[date]]:
@@ -104,8 +115,10 @@ def require_days(root: Path, table: str, since: date, until: date) -> None:
 
 def require_definition(store: Path, view: FeatureView, since: date, until: date) -> None:
     """Raise DataError when a partition in [since, until) was not made by the definition that the code has now."""
-    for day in _held(store, view, since, until):
-        if provenance.definition(provenance.read(store, view, day)) != view.definition:
+    held = _held(store, view, since, until)
+    notes = provenance.read(store, view, held)
+    for day in held:
+        if day not in notes or notes[day]["definition"] != view.definition:
             raise DataError(
                 f"{view.name} of {day} was made by another definition than the code's; run `features build`"
             )
@@ -115,8 +128,10 @@ def require_current(views: Iterable[FeatureView], lake: Path, store: Path, since
     """Raise DataError when a partition in [since, until) is not what the lake and the code would make now."""
     content = cache(partial(fingerprint, lake))
     for view in views:
-        for day in _held(store, view, since, until):
-            if provenance.read(store, view, day) != provenance.note(view, day, content):
+        held = _held(store, view, since, until)
+        notes = provenance.read(store, view, held)
+        for day in held:
+            if notes.get(day) != provenance.note(view, day, content):
                 raise DataError(f"{view.name} of {day} is not what the lake holds now; run `features build`")
 
 

@@ -1,49 +1,61 @@
-"""What each partition of the offline store was made from, in a small file beside it: so only what is stale is built.
+"""What each partition of the offline store was made from, in one small file a view: so only what is stale is built.
 
-The note is removed before its partition is replaced and written after it: a kill in between costs a rebuild, never a
-wrong answer. It holds no time, host or engine, so that building twice gives the same bytes.
+A note holds the digest of the partition that it is about, and counts for no other content: a kill between the two, a
+partition that somebody took away, or two builds at once cost a rebuild, never a wrong answer. It holds no time, host or
+engine, so that building twice gives the same bytes.
 """
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 
-from ..lake import NOTE, partition_path, replace_file
+from ..lake import fingerprint, replace_file
 from .feature_view import FeatureView
+
+NOTES = "_made_from.json"  # readers of the lake ignore the name
 
 Fingerprint = Callable[[str, date], str | None]
 """Returns the sha256 of a source's partition of a day, None when the lake has none."""
+Note = dict[str, Any]
 
 
-def note(view: FeatureView, day: date, fingerprint: Fingerprint) -> str:
-    """Return what the partition of `day` is made from when it is built now: the definition, and each source day."""
-    inputs = {source_day.isoformat(): fingerprint(view.source, source_day) for source_day in view.source_days(day)}
-    return json.dumps({"definition": view.definition, "inputs": inputs}) + "\n"
+def note(view: FeatureView, day: date, content: Fingerprint) -> Note:
+    """Return what the partition of `day` is made from when it is built now.
+
+    That is the definition, one digest of all its source days, and those of them that the lake does not have.
+    """
+    inputs = {source_day.isoformat(): content(view.source, source_day) for source_day in view.source_days(day)}
+    missing = [source_day for source_day, sha256 in inputs.items() if sha256 is None]
+    digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+    return {"definition": view.definition, "sources": digest, **({"missing": missing} if missing else {})}
 
 
-def write(store: Path, view: FeatureView, day: date, text: str) -> None:
-    """Put a note beside the partition of `day`. Raises DataError when the disk is full."""
-    replace_file(_path(store, view, day), lambda temporary: temporary.write_text(text, encoding="utf-8"))
+def read(store: Path, view: FeatureView, days: Iterable[date]) -> dict[date, Note]:
+    """Return the notes of those of `days` whose partition is the one that the note is about."""
+    kept = _kept(store, view)
+    found = {day: kept.get(day.isoformat(), {}) for day in days}
+    return {
+        day: {name: value for name, value in one.items() if name != "partition"}
+        for day, one in found.items()
+        if one.get("partition", "") == fingerprint(store, view.name, day)
+    }
 
 
-def read(store: Path, view: FeatureView, day: date) -> str | None:
-    """Return the note of a partition, None when there is none or it lost its partition."""
-    if not partition_path(store, view.name, day).exists():
-        return None
+def write(store: Path, view: FeatureView, notes: Mapping[date, Note]) -> None:
+    """Keep the notes of partitions that are in place. Raises DataError when the disk is full."""
+    kept = _kept(store, view)
+    for day, one in notes.items():
+        kept[day.isoformat()] = {**one, "partition": fingerprint(store, view.name, day)}
+    lines = (f"{json.dumps(day)}: {json.dumps(kept[day], sort_keys=True)}" for day in sorted(kept))
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    replace_file(store / view.name / NOTES, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _kept(store: Path, view: FeatureView) -> dict[str, Note]:
     try:
-        return _path(store, view, day).read_text(encoding="utf-8")
-    except (FileNotFoundError, UnicodeDecodeError):
-        return None
-
-
-def definition(text: str | None) -> str | None:
-    """Return the definition that a note holds, None when there is no whole note."""
-    try:
-        return str(json.loads(text or "{}")["definition"])
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def _path(store: Path, view: FeatureView, day: date) -> Path:
-    return partition_path(store, view.name, day).with_name(NOTE)
+        return dict(json.loads((store / view.name / NOTES).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):  # none yet, or not whole: the partitions are built again
+        return {}
