@@ -29,11 +29,15 @@ LIMIT = 0.050  # seconds
 # 12:00 to 18:00 in New York, on the day of the year on which most flights left in these hours.
 START, END = datetime(2013, 9, 9, 16, tzinfo=UTC), datetime(2013, 9, 9, 22, tzinfo=UTC)
 ROUNDS = 3
+STREAMING = [view for view in VIEWS.values() if view.streaming]
 
 
-def afternoon(world: World, path: Path) -> tuple[list[float], list[float], int]:
+def afternoon(world: World, features: Path, path: Path) -> tuple[list[float], list[float], int]:
     """Run the afternoon's ticks; return the wall and CPU seconds of each but the first, and their number of events."""
+    con = connect()
     online = SqliteStore(path)
+    publish(con, STREAMING, features, online, START - ROUND)
+    con.disconnect()
     batches = MicroBatches(VIEWS.values(), online)
     last, now = START - ROUND - lookback(VIEWS.values()), START
     seconds, worked, count = [], [], 0
@@ -52,12 +56,11 @@ def afternoon(world: World, path: Path) -> tuple[list[float], list[float], int]:
 
 def rebuild(lake: Path, folder: Path, path: Path) -> float:
     """Build the day's streaming views and publish what is known at the end; return the seconds."""
-    views = [view for view in VIEWS.values() if view.streaming]
     con = connect()
     online = SqliteStore(path)
     started = time.perf_counter()
-    build(con, views, lake, folder, END.date(), END.date() + timedelta(days=1))
-    publish(con, views, folder, online, END)
+    build(con, STREAMING, lake, folder, END.date(), END.date() + timedelta(days=1))
+    publish(con, STREAMING, folder, online, END)
     seconds = time.perf_counter() - started
     online.close()
     con.disconnect()
@@ -69,7 +72,7 @@ def held(path: Path) -> tuple[dict[str, bytes], int]:
     schedule = SOURCES[REQUEST_SOURCE].read()
     flights = schedule[schedule["scheduled_departure"].dt.date == END.date()]
     columns = {name: flights[name].to_numpy() for name in REQUEST}
-    views = [view.spec for view in VIEWS.values() if view.streaming]
+    views = [view.spec for view in STREAMING]
     with closing(SqliteStore(path)) as online:
         found = online.read(views, columns, np.full(len(flights), int(END.timestamp())))
     count = sum(int((~np.isnan(values)).sum()) for values in found.features.values())
@@ -85,10 +88,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=lake.parent) as scratch:
         for number in range(ROUNDS):
             folder = Path(scratch) / str(number)
-            seconds, worked, events = afternoon(world, folder / "ticks.db")
+            batch.append(rebuild(lake, folder / "features", folder / "batch.db"))
+            seconds, worked, events = afternoon(world, folder / "features", folder / "ticks.db")
             ticks += seconds
             cpu += worked
-            batch.append(rebuild(lake, folder / "features", folder / "batch.db"))
         ours, theirs = held(folder / "ticks.db"), held(folder / "batch.db")
     if ours != theirs:
         differ = [name for name, values in ours[0].items() if values != theirs[0][name]]
