@@ -34,6 +34,11 @@ def run(project: Path, state: Path, *words: str) -> str:
     return done.stdout
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture(scope="module")
 def redis(require_tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the URL of a Redis server of the tests' own, which keeps nothing."""
@@ -44,7 +49,7 @@ def redis(require_tool: Callable[[str], str], tmp_path_factory: pytest.TempPathF
     server = subprocess.Popen([require_tool("redis-server"), *options], cwd=folder, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 30
-        while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
+        while not listens(port):
             assert time.monotonic() < deadline, "redis-server does not listen"
             time.sleep(0.05)
         yield f"redis://127.0.0.1:{port}/0"
