@@ -87,7 +87,7 @@ def _build(
     low, high = view.source_days(span[0])[0], view.source_days(span[-1])[-1] + timedelta(days=1)
     events = events.filter(events.known_at >= midnight(low), events.known_at < midnight(high))
     try:
-        rows = view.expression(events).select(*view.columns)
+        rows = view.rows(events)
     except IbisError as error:
         what = f"{lake / view.source} is not what {view.name} reads"
         raise DataError(f"{what} ({_line(error)}); land it again") from error

@@ -80,12 +80,16 @@ class FeatureView:
         """Hash of what the view computes: of its SQL and of how long a value holds, not of how the code is laid out."""
         return hashlib.sha256(f"{self.sql('duckdb')}|{self.keys}|{self.ttl}".encode()).hexdigest()[:16]
 
+    def rows(self, source: ir.Table) -> ir.Table:
+        """Return the view's rows over a table of its source, with `columns` in order."""
+        return self.expression(source).select(*self.columns)
+
     @property
     def unbound(self) -> ir.Table:
         """The view's rows over a table of its source's name and columns, which belongs to no engine."""
         contract = SOURCES[self.source].contract
         source = ibis.table({name: column.dtype.type for name, column in contract.columns.items()}, name=self.source)
-        return self.expression(source).select(*self.columns)
+        return self.rows(source)
 
     def sql(self, dialect: str) -> str:
         """Return the view's query over its source's table, in a dialect that ibis compiles to."""

@@ -62,8 +62,8 @@ class MicroBatches:
 
     def _prepare(self) -> None:
         for view, _ in self._views:
-            rows = view.expression(self._engine.table(view.source))
-            sql = ibis.to_sql(rows.select(*view.columns), dialect="duckdb")
+            rows = view.rows(self._engine.table(view.source))
+            sql = ibis.to_sql(rows, dialect="duckdb")
             columns = ", ".join([*view.keys, "CAST(epoch(available_at) AS BIGINT)", *view.features])
             self._engine.con.execute(
                 f"PREPARE {view.name} AS SELECT {columns} FROM ({sql}) "
