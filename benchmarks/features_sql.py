@@ -7,7 +7,6 @@ place in the trials: joining each step with the counts in its window (50 s where
 edges per count and window with running sums (twice the time of hand-out for short windows).
 """
 
-import shutil
 import statistics
 import tempfile
 import warnings
@@ -221,8 +220,7 @@ def choose(lake: Path, folder: Path) -> tuple[dict[bool, Callable[[Trailing], st
         forms[VIEWS[name].streaming] = next(form for form in FORMS if form.__name__ == chosen)
 
     def write(ordered: bool) -> None:
-        shutil.rmtree(folder / "trial", ignore_errors=True)
-        copy(con, "destination_stream", "SELECT * FROM trial", folder / "trial", ordered)
+        copy(con, "destination_stream", "SELECT * FROM trial", new(folder), ordered)
 
     trial = TRAILING["destination_stream"]
     con.execute(f"CREATE OR REPLACE TEMP TABLE trial AS {trial.finish(lagged(trial))}").fetchall()
@@ -232,6 +230,11 @@ def choose(lake: Path, folder: Path) -> tuple[dict[bool, Callable[[Trailing], st
     )
     con.close()
     return forms, WRITES[how]
+
+
+def new(folder: Path) -> Path:
+    """Return an empty store. Nothing is removed between runs: ext4 is slow to make files where it just removed some."""
+    return Path(tempfile.mkdtemp(dir=folder))
 
 
 def different(view: str, ours: Path, theirs: Path) -> int:
@@ -250,31 +253,31 @@ def main() -> None:
     lake = landed_year() / "lake"
     with tempfile.TemporaryDirectory(dir=lake.parent) as scratch:
         folder = Path(scratch)
-        ours, theirs = folder / "ours", folder / "theirs"
+        stores: dict[str, Path] = {}
         forms, ordered = choose(lake, folder)
 
         def project() -> None:
-            shutil.rmtree(ours, ignore_errors=True)
+            stores["ours"] = new(folder)
             con = connect(memory_limit=MEMORY)
-            build(con, VIEWS.values(), lake, ours, SINCE, UNTIL)
+            build(con, VIEWS.values(), lake, stores["ours"], SINCE, UNTIL)
             con.disconnect()
 
         def by_hand() -> None:
-            shutil.rmtree(theirs, ignore_errors=True)
+            stores["theirs"] = new(folder)
             con = engine(lake)
             queries = {name: v.finish(forms[VIEWS[name].streaming](v)) for name, v in TRAILING.items()} | OTHERS
             for name, query in queries.items():
-                copy(con, name, query, theirs, ordered)
+                copy(con, name, query, stores["theirs"], ordered)
             con.close()
 
         print(f"\nthe year, {len(VIEWS)} views", flush=True)
         seconds = interleave({"SQL by hand": by_hand, "flight-delays": project}, ROUNDS)
         show(seconds)
-        wrong = {view: rows for view in VIEWS if (rows := different(view, ours, theirs))}
+        wrong = {view: rows for view in VIEWS if (rows := different(view, stores["ours"], stores["theirs"]))}
         if wrong:
             raise SystemExit(f"the results are not equal: {wrong}")
-        rows = duckdb.sql(f"SELECT count(*) FROM '{ours}/*/*/*.parquet'").fetchall()[0][0]
-        print(f"equal: {rows} rows in {len(list(ours.glob('*/date=*')))} partitions")
+        rows = duckdb.sql(f"SELECT count(*) FROM '{stores['ours']}/*/*/*.parquet'").fetchall()[0][0]
+        print(f"equal: {rows} rows in {len(list(stores['ours'].glob('*/date=*')))} partitions")
     verdict("features-sql", ratio(seconds, "flight-delays", "SQL by hand"), 1.3)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import duckdb
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from ibis.backends.duckdb import Backend
 from ibis.expr.types.relations import CachedTable
 
@@ -47,12 +47,13 @@ def fetch(expression: ir.Table) -> pa.Table:
 
 def write_days(
     con: Backend, rows: ir.Table, order: Sequence[str], root: Path, table: str, days: Sequence[date]
-) -> Iterator[date]:
+) -> Iterator[tuple[date, str]]:
     """Write the rows available on each of `days` (UTC, consecutive) as its partition; yield each day once it is there.
 
-    The rows arrive in `order`, which begins with `available_at` and leaves no two rows equal, and are cut at the
-    midnights: memory holds a few days of them and a batch, and the same rows give the same bytes. A day without rows
-    becomes an empty partition. Raises DataError when a source partition cannot be read, or the disk is full.
+    With the day comes the sha256 of its file. The rows arrive in `order`, which begins with `available_at` and leaves
+    no two rows equal, and are cut at the midnights: memory holds a few days of them and a batch, and the same rows give
+    the same bytes. A day without rows becomes an empty partition. Raises DataError when a source partition cannot be
+    read, or the disk is full.
     """
     if con.name == SPARK:
         from . import spark
@@ -62,7 +63,7 @@ def write_days(
     low, high = midnight(days[0]), midnight(days[-1] + timedelta(days=1))
     chosen = rows.filter(rows.available_at >= low, rows.available_at < high).order_by(list(order))
     with ThreadPoolExecutor(WRITERS) as pool:
-        writing = deque[tuple[date, Future[Path]]]()
+        writing = deque[tuple[date, Future[str]]]()
         for day, mine in _cut(_stream(con, chosen), days, chosen.schema().to_pyarrow()):
             writing.append((day, pool.submit(write_partition, root, table, day, mine)))
             if len(writing) > 2 * WRITERS:
@@ -71,25 +72,23 @@ def write_days(
             yield _written(*each)
 
 
-def _written(day: date, writing: Future[Path]) -> date:
-    writing.result()
-    return day
+def _written(day: date, writing: Future[str]) -> tuple[date, str]:
+    return day, writing.result()
 
 
 def _cut(batches: Iterator[pa.RecordBatch], days: Sequence[date], schema: pa.Schema) -> Iterator[tuple[date, pa.Table]]:
     """Yield the rows of each day, in one chunk wherever the batches were cut: a file's pages follow the chunks."""
-    waiting, mine = list(days), list[pa.RecordBatch]()
+    midnights = np.array([day + timedelta(days=1) for day in days], dtype="datetime64[us]")
+    done, mine = 0, list[pa.RecordBatch]()
     for batch in batches:
-        rest = batch
-        while rest.num_rows:
-            end = pa.scalar(midnight(waiting[0] + timedelta(days=1)), schema.field("available_at").type)
-            cut = pc.sum(pc.less(rest["available_at"], end)).as_py()
-            mine.append(rest.slice(0, cut))
-            rest = rest.slice(cut)
-            if rest.num_rows:
-                yield waiting.pop(0), pa.Table.from_batches(mine, schema).combine_chunks()
-                mine = []
-    for day in waiting:
+        start = 0
+        for end in np.searchsorted(batch["available_at"].to_numpy(zero_copy_only=False), midnights[done:]).tolist():
+            mine.append(batch.slice(start, end - start))
+            if end == batch.num_rows:
+                break  # the day may go on in the next batch
+            yield days[done], pa.Table.from_batches(mine, schema).combine_chunks()
+            done, start, mine = done + 1, end, []
+    for day in days[done:]:
         yield day, pa.Table.from_batches(mine, schema).combine_chunks()
         mine = []
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .errors import DataError, UserError
-from .lake import partition_path, replace_file, write_partition
+from .lake import file_sha256, partition_path, replace_file, write_partition
 
 LOOPBACK = ("local", "spark://127.0.0.1:", "spark://localhost:")
 
@@ -104,12 +104,13 @@ def fetch(expression: ir.Table) -> pa.Table:
 
 def write_days(
     con: Any, rows: ir.Table, order: Sequence[str], root: Path, table: str, days: Sequence[date]
-) -> Iterator[date]:
+) -> Iterator[tuple[date, str]]:
     """Write the rows available on each of `days` (UTC, consecutive) as its partition; yield each day once it is there.
 
-    Executors write one file a day, sorted by `order`, into a folder beside the table, whose name other readers skip;
-    when all are there, the driver renames each into its place. On a cluster every machine must see `root` at the same
-    path. Raises DataError when a source cannot be read or a file not be written; the old partitions stay.
+    With the day comes the sha256 of its file. Executors write one file a day, sorted by `order`, into a folder beside
+    the table, whose name other readers skip; when all are there, the driver renames each into its place. On a cluster
+    every machine must see `root` at the same path. Raises DataError when a source cannot be read or a file not be
+    written; the old partitions stay.
     """
     from pyspark.sql.functions import col, lit, to_date, when
 
@@ -124,19 +125,19 @@ def write_days(
             frame = frame.repartition("date").sortWithinPartitions("date", *order)
             frame.write.partitionBy("date").option("compression", "zstd").parquet(_local(staging))
         for day in days:
-            _publish(staging, root, table, day, rows)
-            yield day
+            yield day, _publish(staging, root, table, day, rows)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _publish(staging: Path, root: Path, table: str, day: date, rows: ir.Table) -> None:
+def _publish(staging: Path, root: Path, table: str, day: date, rows: ir.Table) -> str:
     written = list(staging.glob(f"date={day}/*.parquet"))
-    if written:
-        (file,) = written
-        replace_file(partition_path(root, table, day), file.rename)
-    else:
-        write_partition(root, table, day, rows.schema().to_pyarrow().empty_table())
+    if not written:
+        return write_partition(root, table, day, rows.schema().to_pyarrow().empty_table())
+    (file,) = written
+    sha256 = file_sha256(file)
+    replace_file(partition_path(root, table, day), file.rename)
+    return sha256
 
 
 def _session() -> Any:

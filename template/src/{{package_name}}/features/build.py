@@ -22,7 +22,7 @@ from ..lake import days, fingerprint, midnight, partition_days, partition_path
 from . import provenance
 from .feature_view import FeatureView
 
-NOTED = 30  # partitions of a view between two writes of its notes: what a kill costs at most
+NOTED = 100  # partitions of a view between two writes of its notes: what a kill costs at most
 
 
 @dataclass
@@ -93,7 +93,7 @@ def _build(
         raise DataError(f"{what} ({_line(error)}); land it again") from error
     written = write_days(con, rows, ("available_at", *view.keys), store, view.name, span)
     while some := list(islice(written, NOTED)):
-        provenance.write(store, view, {day: notes[day] for day in some})
+        provenance.write(store, view, {day: (notes[day], sha256) for day, sha256 in some})
 
 
 def _spans(stale: Sequence[date]) -> Iterator[list[date]]:

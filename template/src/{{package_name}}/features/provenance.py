@@ -36,7 +36,7 @@ def note(view: FeatureView, day: date, content: Fingerprint) -> Note:
 def read(store: Path, view: FeatureView, days: Iterable[date]) -> dict[date, Note]:
     """Return the notes of those of `days` whose partition is the one that the note is about."""
     kept = _kept(store, view)
-    found = {day: kept.get(day.isoformat(), {}) for day in days}
+    found = {day: kept[day.isoformat()] for day in days if day.isoformat() in kept}
     return {
         day: {name: value for name, value in one.items() if name != "partition"}
         for day, one in found.items()
@@ -44,13 +44,15 @@ def read(store: Path, view: FeatureView, days: Iterable[date]) -> dict[date, Not
     }
 
 
-def write(store: Path, view: FeatureView, notes: Mapping[date, Note]) -> None:
-    """Keep the notes of partitions that are in place. Raises DataError when the disk is full."""
+def write(store: Path, view: FeatureView, notes: Mapping[date, tuple[Note, str]]) -> None:
+    """Keep the notes of partitions that are in place, each with the partition's sha256.
+
+    Raises DataError when the disk is full.
+    """
     kept = _kept(store, view)
-    for day, one in notes.items():
-        kept[day.isoformat()] = {**one, "partition": fingerprint(store, view.name, day)}
-    lines = (f"{json.dumps(day)}: {json.dumps(kept[day], sort_keys=True)}" for day in sorted(kept))
-    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    for day, (one, sha256) in notes.items():
+        kept[day.isoformat()] = {**one, "partition": sha256}
+    text = json.dumps(kept, sort_keys=True)
     replace_file(store / view.name / NOTES, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
