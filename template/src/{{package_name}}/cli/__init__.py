@@ -1,0 +1,83 @@
+"""The command line. Each group of verbs has a file; `compose.py` builds what they need; importing it does nothing."""
+
+import os
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import UserError
+from . import data, features, monitor, registry
+from .compose import PACKAGE, Day, Seed, make_project, make_settings, parse_day, today, write_report
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+for name, group in (("data", data), ("features", features), ("registry", registry), ("monitor", monitor)):
+    app.add_typer(group.app, name=name)
+
+
+@app.command()
+def train(until: Day = None, seed: Seed = 7) -> None:
+    """Train on what was known before --until (UTC day), run the gates, and register the version."""
+    project = make_project()
+    version, candidate = project.train(until or today(), seed, {"decided_by": "command line"})
+    metrics = candidate.manifest.metrics
+    print(
+        f"version {version.number}: trained {candidate.manifest.trained_since} to {candidate.manifest.trained_until}, "
+        f"tested until {candidate.manifest.tested_until}: "
+        f"AUC {metrics['auc']:.3f} (baseline {metrics['baseline_auc']:.3f})"
+    )
+    for gate in candidate.gates:
+        print(f"  {gate}")
+    if not candidate.passed:
+        raise UserError(f"version {version.number} is registered, and refused by its gates; it cannot be promoted")
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Only loopback addresses until keys are set up.")] = None,
+    port: Annotated[int | None, typer.Option(help="0 takes a free one.")] = None,
+    metrics_port: Annotated[int | None, typer.Option(help="0 takes a free one.")] = None,
+) -> None:
+    """Serve predictions over HTTP, with a process beside it that follows the registry."""
+    from ..serving.run import run
+
+    settings = make_settings()
+    changed = {"host": host, "port": port, "metrics_port": metrics_port}
+    settings = settings.model_copy(update={key: value for key, value in changed.items() if value is not None})
+    run(settings, [sys.executable, "-m", PACKAGE, "registry", "sync", "--watch", "--parent", str(os.getpid())])
+
+
+@app.command()
+def simulate(
+    since: Annotated[date, typer.Option("--from", parser=parse_day, metavar="DATE")],
+    until: Annotated[date, typer.Option("--to", parser=parse_day, metavar="DATE", help="The last day.")],
+    inject: Annotated[
+        list[str] | None, typer.Option(metavar="FAULT@DATE", help="Plant a fault; may be repeated.")
+    ] = None,
+    expect: Annotated[list[str] | None, typer.Option(metavar="EVENT", help="Fail unless it was observed.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="PATH")] = None,
+    seed: Seed = 7,
+) -> None:
+    """Replay days against the running server with a virtual clock, and let the loop act."""
+    from ..simulation.command import run
+
+    project = make_project()
+    findings = run(project, since, until, inject or [], expect or [], seed)
+    print(write_report(project.settings, report or project.settings.report))
+    if not all(finding.held for finding in findings):
+        raise UserError("the loop did not do what was expected; the list above says what was seen instead")
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line on standard error and exit code 1."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # XGBoost waits asleep: spinning costs tenfold on busy cores
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,97 @@
+"""The composition root: every object of a verb is built here and handed down."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ..settings import Settings, load
+
+if TYPE_CHECKING:
+    from ..features.feature_view import FeatureView
+    from ..operations import Project
+    from ..registry.client import Registry
+
+PACKAGE = (__package__ or "").split(".")[0]
+
+
+def parse_day(text: str) -> date:
+    """Return the day that an option names. Raises BadParameter."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not a date; write it like 2013-04-01") from error
+
+
+def parse_instant(text: str) -> datetime:
+    """Return the aware instant that an option names. Raises BadParameter."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not an instant; write it like 2013-04-01T06:00:00Z") from error
+    if instant.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} has no time zone; write it like 2013-04-01T06:00:00Z")
+    return instant
+
+
+Day = Annotated[date | None, typer.Option(parser=parse_day, metavar="DATE")]
+Engine = Literal["duckdb", "spark"]
+Seed = Annotated[int, typer.Option(help="Fixes everything random.")]
+
+
+def make_settings() -> Settings:
+    """Return the settings of this process. Raises UserError when the environment is wrong."""
+    settings = load()
+    # Libraries keep their caches with the rest of what a run writes, never in the user's home.
+    os.environ.setdefault("MPLCONFIGDIR", str((settings.state / "cache").resolve()))
+    return settings
+
+
+def make_registry(settings: Settings) -> Registry:
+    """Return the registry that the settings name."""
+    from ..problem import NAME
+    from ..registry.client import Registry
+
+    return Registry(settings.tracking_uri, settings.artifacts, NAME)
+
+
+def make_project(engine: Engine = "duckdb") -> Project:
+    """Return everything that a stage of the loop needs."""
+    from ..engine import connect
+    from ..operations import Project
+    from ..sources import SOURCES
+
+    settings = make_settings()
+    if engine == "spark":
+        from .. import spark
+
+        con = spark.connect(settings.state, settings.spark_master, settings.spark_memory)
+    else:
+        con = connect(memory_limit=settings.memory_limit)
+    return Project(settings, con, SOURCES, problem_views(), make_registry(settings))
+
+
+def problem_views() -> dict[str, FeatureView]:
+    """Return the feature views of the problem by name."""
+    from ..features.views import VIEWS
+    from ..problem import FEATURE_VIEWS
+
+    return {name: VIEWS[name] for name in FEATURE_VIEWS}
+
+
+def write_report(settings: Settings, path: Path) -> str:
+    """Render what monitoring recorded as one HTML file, and return the line that says where it is."""
+    from ..monitoring import report
+    from ..problem import NAME
+
+    report.write_report(settings.monitoring, path, NAME.replace("-", " ").capitalize())
+    return f"report: {path.resolve()}"
+
+
+def today() -> date:
+    """Return the UTC day that it is now."""
+    return datetime.now(UTC).date()

@@ -1,0 +1,25 @@
+"""`monitor`: what production did, and what to do about it."""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .compose import Seed, make_project, make_settings, parse_day, write_report
+
+app = typer.Typer(no_args_is_help=True, help="What production did, and what to do about it.")
+
+
+@app.command("run")
+def monitor_run(day: Annotated[date, typer.Option(parser=parse_day, metavar="DATE")], seed: Seed = 7) -> None:
+    """Record one UTC day: mature labels, measure, and say what the policy decides."""
+    decision = make_project().monitor(day, seed)
+    print(f"{decision.action}: {decision.reason}")
+
+
+@app.command("report")
+def monitorwrite_report(path: Annotated[Path | None, typer.Option("--to", metavar="PATH")] = None) -> None:
+    """Render everything that monitoring recorded as one HTML file."""
+    settings = make_settings()
+    print(write_report(settings, path or settings.report))

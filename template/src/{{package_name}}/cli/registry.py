@@ -1,0 +1,54 @@
+"""`registry`: model versions and their aliases."""
+
+from typing import Annotated
+
+import typer
+
+from .compose import make_registry, make_settings
+
+app = typer.Typer(no_args_is_help=True, help="Model versions and their aliases.")
+
+
+@app.command("status")
+def registry_status() -> None:
+    """List the versions, their gates and aliases."""
+    from ..registry.client import describe
+
+    print(describe(make_registry(make_settings()).versions()))
+
+
+@app.command("promote")
+def registry_promote(
+    version: str,
+    force: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Promote against the gates; kept on record.")
+    ] = None,
+) -> None:
+    """Make VERSION the champion; the old champion becomes `previous`."""
+    make_registry(make_settings()).promote(version, force)
+    print(f"version {version} is the champion")
+
+
+@app.command("rollback")
+def registry_rollback(reason: str = "asked for on the command line") -> None:
+    """Make `previous` the champion again."""
+    back = make_registry(make_settings()).rollback(reason)
+    print(f"version {back.number} is the champion again")
+
+
+@app.command("sync")
+def registry_sync(
+    watch: Annotated[bool, typer.Option("--watch/--once", help="Go on until ended.")] = False,
+    parent: Annotated[int | None, typer.Option(hidden=True, help="End with this parent process.")] = None,
+) -> None:
+    """Bring the bundles of the registry's aliases to the serving folder."""
+    from ..registry import sync
+
+    settings = make_settings()
+    store = make_registry(settings)
+    settings.bundles.mkdir(parents=True, exist_ok=True)
+    if watch:
+        sync.watch(store, settings.bundles, settings.sync_seconds, parent, lambda line: print(line, flush=True))
+        return
+    for change in sync.sync(store, settings.bundles) or ["nothing changed"]:
+        print(change)
