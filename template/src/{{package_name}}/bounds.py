@@ -1,6 +1,9 @@
 """What a gate or the policy accepts: the names of the bounds. Their values are the problem's, in `problem.py`."""
 
+import math
 from dataclasses import dataclass
+
+UNKNOWN = math.nan  # of an input: a value that is missing, a category that nobody has seen
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,30 @@ class GateBounds:
     """By slice, against the champion."""
     onnx_difference: float
     """Between the exported and the native model: absolute, in probability."""
+    row_milliseconds: float
+    """The median time in which the exported model scores one row, on the machine that trains."""
+
+
+@dataclass(frozen=True)
+class Rises:
+    """Where `inputs` are all `high` instead of `low`, the mean score of the test rows is higher, by at least `by`."""
+
+    inputs: tuple[str, ...]
+    low: float
+    high: float
+    by: float
+
+
+@dataclass(frozen=True)
+class Steady:
+    """Where `inputs` all have `value`, the scores of the test rows move by at most `within` on average, up or down."""
+
+    inputs: tuple[str, ...]
+    value: float | str
+    within: float
+
+
+Behaviour = Rises | Steady
 
 
 @dataclass(frozen=True)

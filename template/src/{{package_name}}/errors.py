@@ -19,3 +19,7 @@ class RegistryError(UserError):
 
 class GateError(UserError):
     """A model did not pass its gates and was not promoted."""
+
+
+class AuditError(UserError):
+    """The audit cannot be written, or is not what was written."""

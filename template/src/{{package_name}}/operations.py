@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import pandas as pd
 from ibis.backends.duckdb import Backend
@@ -19,6 +20,7 @@ from .landing import Landing, land, quarantined, release
 from .monitoring import daily
 from .monitoring.policy import Decision
 from .registry.client import CHAMPION, Registry, Version
+from .registry.decisions import Decisions
 from .registry.sync import folder_name
 from .settings import Settings
 from .source import Source
@@ -37,6 +39,11 @@ class Project:
     sources: Mapping[str, Source]
     views: Mapping[str, FeatureView]
     registry: Registry
+
+    @property
+    def decisions(self) -> Decisions:
+        """What can be decided about registered versions, each on record in the audit."""
+        return Decisions(self.registry, self.settings.audit)
 
     def land(self, until: date) -> Landing:
         """Land every day before `until` (UTC) that the lake lacks."""
@@ -101,8 +108,10 @@ class Project:
         about = {TRAINED_ON: until.isoformat(), "git_commit": _git_commit(), **tags}
         version = self.registry.register(candidate, about)
         shutil.rmtree(folder, ignore_errors=True)
+        reason = tags.get("reason") or f"asked for by the {tags.get('decided_by', 'simulation')}"
+        self.decisions.record("train", version.number, reason, _evidence(candidate, about))
         if champion and candidate.passed:
-            self.registry.challenge(version.number)
+            self.decisions.challenge(version.number, f"it passed all {len(candidate.gates)} gates")
         return version, candidate
 
     def champion(self) -> bundle.Bundle | None:
@@ -139,6 +148,18 @@ class Project:
             day,
             seed,
         )
+
+
+def _evidence(candidate: Candidate, tags: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the audit keeps of a training: what it came from, and the decision of each gate."""
+    return {
+        **tags,
+        "bundle_sha256": candidate.digest,
+        "data_fingerprint": candidate.manifest.data_fingerprint,
+        "gates_passed": candidate.passed,
+        "refused_by": "; ".join(gate.name for gate in candidate.gates if not gate.passed),
+        "gates": [gate.record() for gate in candidate.gates],
+    }
 
 
 def _git_commit() -> str:

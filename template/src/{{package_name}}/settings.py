@@ -99,6 +99,11 @@ class Settings(BaseSettings):
         return self.state / "monitoring"
 
     @property
+    def audit(self) -> Path:
+        """Every decision about a model version, one line each; nothing of it is ever changed."""
+        return self.state / "audit.jsonl"
+
+    @property
     def report(self) -> Path:
         """The report, one HTML file."""
         return self.state / "report.html"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from .bounds import GateBounds, PolicyBounds
+from .bounds import UNKNOWN, Behaviour, GateBounds, PolicyBounds, Rises, Steady
 
 NAME = "parcel-delay"
 
@@ -119,7 +119,7 @@ def derived_features(columns: Columns) -> dict[str, NDArray[np.generic]]:
     return {}
 
 
-# 5. The bounds; `bounds.py` says what each means.
+# 5. The bounds, and what the model must do; `bounds.py` says what each means.
 
 BOUNDS = GateBounds(
     baseline_auc_margin=0.03,
@@ -127,6 +127,14 @@ BOUNDS = GateBounds(
     calibration_error=0.08,
     slice_auc_loss=0.05,
     onnx_difference=1e-5,
+    row_milliseconds=1.0,
+)
+
+# What the model must do whatever its figures say: it learned it, or it learned something else.
+BEHAVIOURS: tuple[Behaviour, ...] = (
+    Rises(("depot_mean_delay_6h", "depot_late_rate_6h"), low=0.0, high=1.0, by=0.0),
+    Steady(("courier",), UNKNOWN, within=0.2),  # everything else that is known of the parcel still counts
+    Steady((*CATEGORICAL, *NUMERIC), UNKNOWN, within=0.4),  # about the usual rate
 )
 POLICY = PolicyBounds(
     recent_days=7,

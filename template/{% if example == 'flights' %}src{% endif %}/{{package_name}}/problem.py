@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from .bounds import GateBounds, PolicyBounds
+from .bounds import UNKNOWN, Behaviour, GateBounds, PolicyBounds, Rises, Steady
 
 NAME = "flight-delay"
 
@@ -201,7 +201,7 @@ def _utc_offset(instants: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.array([int(offset.total_seconds()) for offset in offsets if offset is not None], dtype=np.int64)[where]
 
 
-# 5. The bounds; `bounds.py` says what each means.
+# 5. The bounds, and what the model must do; `bounds.py` says what each means.
 
 BOUNDS = GateBounds(
     baseline_auc_margin=0.03,
@@ -209,6 +209,18 @@ BOUNDS = GateBounds(
     calibration_error=0.08,
     slice_auc_loss=0.05,
     onnx_difference=1e-5,
+    row_milliseconds=1.0,
+)
+
+# What the model must do whatever its figures say: it learned it, or it learned something else.
+BEHAVIOURS: tuple[Behaviour, ...] = (
+    Rises(("origin_mean_delay_1h", "origin_mean_delay_3h"), low=0.0, high=30.0, by=0.01),
+    Rises(("origin_mean_delay_1h", "origin_mean_delay_3h"), low=0.0, high=90.0, by=0.01),
+    Rises(("last_arrival_delay",), low=-20.0, high=120.0, by=0.0),
+    Rises(("carrier_late_rate_3h",), low=0.0, high=0.6, by=0.0),
+    Steady(("carrier",), UNKNOWN, within=0.2),  # everything else that is known of the flight still counts
+    Steady(("origin",), UNKNOWN, within=0.2),
+    Steady((*CATEGORICAL, *NUMERIC), UNKNOWN, within=0.4),  # about the usual rate
 )
 POLICY = PolicyBounds(
     recent_days=7,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..features.feature_view import FeatureView
     from ..operations import Project
     from ..registry.client import Registry
+    from ..registry.decisions import Decisions
 
 PACKAGE = (__package__ or "").split(".")[0]
 
@@ -57,6 +58,13 @@ def make_registry(settings: Settings) -> Registry:
     from ..registry.client import Registry
 
     return Registry(settings.tracking_uri, settings.artifacts, NAME)
+
+
+def make_decisions(settings: Settings) -> Decisions:
+    """Return what can be decided about the versions of that registry, each on record."""
+    from ..registry.decisions import Decisions
+
+    return Decisions(make_registry(settings), settings.audit)
 
 
 def make_project(engine: Engine = "duckdb") -> Project:

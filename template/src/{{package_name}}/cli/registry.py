@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from .compose import make_registry, make_settings
+from .compose import make_decisions, make_registry, make_settings
 
 app = typer.Typer(no_args_is_help=True, help="Model versions and their aliases.")
 
@@ -12,9 +12,13 @@ app = typer.Typer(no_args_is_help=True, help="Model versions and their aliases."
 @app.command("status")
 def registry_status() -> None:
     """List the versions, their gates and aliases."""
-    from ..registry.client import describe
+    from ..registry.client import CHAMPION, describe
 
-    print(describe(make_registry(make_settings()).versions()))
+    versions = make_registry(make_settings()).versions()
+    print(describe(versions))
+    for version in versions:
+        if CHAMPION in version.aliases and not version.gates_passed:
+            print(f"the champion, version {version.number}, serves against its gates; `registry rollback` ends that")
 
 
 @app.command("promote")
@@ -25,15 +29,30 @@ def registry_promote(
     ] = None,
 ) -> None:
     """Make VERSION the champion; the old champion becomes `previous`."""
-    make_registry(make_settings()).promote(version, force)
+    reason = "asked for on the command line" if force is None else force
+    make_decisions(make_settings()).promote(version, reason, force is not None)
     print(f"version {version} is the champion")
 
 
 @app.command("rollback")
 def registry_rollback(reason: str = "asked for on the command line") -> None:
     """Make `previous` the champion again."""
-    back = make_registry(make_settings()).rollback(reason)
+    back = make_decisions(make_settings()).rollback(reason)
     print(f"version {back.number} is the champion again")
+
+
+@app.command("audit")
+def registry_audit() -> None:
+    """Print every decision about a version; refuse when a line of the record was changed or taken out."""
+    from .. import audit
+
+    path = make_settings().audit
+    entries = audit.read(path)
+    for entry in entries:
+        against = entry.evidence.get("refused_by")
+        line = f"{entry.at:%Y-%m-%dT%H:%M:%SZ}  {entry.action:<9}  {entry.version:>3}  {entry.reason}"
+        print(f"{line}; its gates refused it: {against}" if against else line)
+    print(f"{len(entries)} decision(s) in {path}, the last line is {audit.head(path)}")
 
 
 @app.command("sync")

@@ -76,7 +76,7 @@ class Registry:
             for key, number in candidate.manifest.metrics.items():
                 client.log_metric(run.info.run_id, key, number)
             client.log_artifacts(run.info.run_id, str(candidate.folder), BUNDLE)
-            client.log_dict(run.info.run_id, {"gates": [str(gate) for gate in candidate.gates]}, "gates.json")
+            client.log_dict(run.info.run_id, {"gates": [gate.record() for gate in candidate.gates]}, "gates.json")
             client.set_terminated(run.info.run_id)
             if not client.search_registered_models(f"name = '{self._name}'"):
                 client.create_registered_model(self._name)

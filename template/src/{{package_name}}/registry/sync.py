@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from .. import standing
 from ..errors import UserError
 from .client import ALIASES, Registry, Version
 
@@ -17,10 +18,13 @@ from .client import ALIASES, Registry, Version
 def sync(registry: Registry, bundles: Path) -> list[str]:
     """Fetch and verify the bundle of every alias, then swap the links. Returns a line for each change.
 
+    What serving must know of each version goes before the links, see standing.py.
+
     Raises BundleError or RegistryError; every link that could not be verified stays as it was.
     """
     changes = []
     wanted = registry.aliases()
+    standing.write(bundles, {folder_name(version): _forced(version) for version in wanted.values()})
     for alias in ALIASES:
         link = bundles / alias
         version = wanted.get(alias)
@@ -42,6 +46,11 @@ def sync(registry: Registry, bundles: Path) -> list[str]:
 def folder_name(version: Version) -> str:
     """Return the name of a version's folder, which changes with its content."""
     return f"{version.number}-{version.digest[:12]}"
+
+
+def _forced(version: Version) -> str:
+    """Return why a version may serve against its gates; empty when it passed them."""
+    return "" if version.gates_passed else version.tags.get("forced") or "no reason is on record"
 
 
 def swap(link: Path, target: str) -> None:

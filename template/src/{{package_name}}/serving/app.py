@@ -125,7 +125,9 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics) -> Fa
 
 async def _follow(predictor: Predictor, metrics: Metrics, interval: float) -> None:
     while True:
-        metrics.ready.set(CHAMPION in predictor.served)
+        champion = predictor.served.get(CHAMPION)
+        metrics.ready.set(champion is not None)
+        metrics.champion_forced.set(champion is not None and bool(champion.forced))
         await asyncio.sleep(interval)
         await asyncio.to_thread(predictor.refresh)
 
@@ -138,6 +140,7 @@ def _describe(served: Served) -> ServedVersion:
         trained_since=manifest.trained_since,
         trained_until=manifest.trained_until,
         metrics=dict(manifest.metrics),
+        forced=served.forced or None,
     )
 
 

@@ -33,3 +33,6 @@ class Metrics:
             "bundle_loads", "Bundles that were loaded or refused.", ["alias", "outcome"], registry=self.registry
         )
         self.ready = Gauge("ready", "1 when a verified champion is loaded.", registry=self.registry)
+        self.champion_forced = Gauge(
+            "champion_forced", "1 while the champion serves against its gates.", registry=self.registry
+        )

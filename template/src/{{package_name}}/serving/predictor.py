@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import bundle, problem
+from .. import bundle, problem, standing
 from ..errors import BundleError
 from ..features.online import Found, OnlineStore
 from .prediction_log import PredictionLog
@@ -26,6 +26,8 @@ class Served:
 
     version: str
     bundle: bundle.Bundle
+    forced: str = ""
+    """Why it serves against its gates; empty when it passed them."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Predictor:
                 )
         if set(loaded.manifest.inputs) != {*problem.CATEGORICAL, *problem.NUMERIC}:
             raise BundleError(f"version {version} was trained for other inputs than this code has; train again")
-        return Served(version, loaded)
+        return Served(version, loaded, standing.forced(self.bundles, target))
 
 
 def _target(link: Path) -> str:

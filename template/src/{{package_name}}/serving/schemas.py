@@ -51,6 +51,7 @@ class ServedVersion(BaseModel):
     trained_since: str
     trained_until: str
     metrics: dict[str, float]
+    forced: str | None = Field(description="why it serves against its gates; null when it passed them")
 
 
 class ModelResponse(BaseModel):

@@ -171,22 +171,22 @@ class Replay:
                 self._train_badly(day, fault)
 
     def _act(self, day: date, decision: Decision) -> None:
-        registry = self.project.registry
-        aliases = registry.aliases()
+        decisions = self.project.decisions
+        aliases = self.project.registry.aliases()
         if decision.action is Action.RETRAIN:
             self._retrain(day, decision.reason)
         elif decision.action is Action.PROMOTE:
             number = aliases[CHALLENGER].number
-            registry.promote(number)
+            decisions.promote(number, decision.reason)
             self._settle(
                 "promote", number, f"version {number} replaces version {aliases[CHAMPION].number}: {decision.reason}"
             )
         elif decision.action is Action.REFUSE:
             number = aliases[CHALLENGER].number
-            registry.refuse(number, decision.reason)
+            decisions.refuse(number, decision.reason)
             self._settle("refuse", number, f"version {number} stays out: {decision.reason}")
         elif decision.action is Action.ROLL_BACK:
-            back = registry.rollback(decision.reason)
+            back = decisions.rollback(decision.reason)
             bad = aliases[CHAMPION].number
             self._settle(
                 "roll back", back.number, f"version {back.number} serves again instead of {bad}: {decision.reason}"
@@ -212,7 +212,7 @@ class Replay:
                 "refuse", version.number, f"version {version.number}, its labels joined wrongly, refused by: {refused}"
             )
         if fault is Fault.FORCED_PROMOTION:
-            self.project.registry.promote(version.number, force_reason="planted: somebody is sure that it is fine")
+            self.project.decisions.promote(version.number, "planted: somebody is sure that it is fine", force=True)
             self._settle("force", version.number, f"version {version.number} is forced past the gates into production")
 
     def _settle(self, kind: str, number: str, text: str) -> None:

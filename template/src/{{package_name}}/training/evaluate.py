@@ -12,8 +12,9 @@ Labels = NDArray[np.bool_]
 
 
 def auc(labels: Labels, scores: Scores) -> float:
-    """Return the area under the ROC curve; NaN when only one class is there."""
-    return float(roc_auc_score(labels, scores)) if 0 < labels.sum() < len(labels) else float("nan")
+    """Return the area under the ROC curve; NaN when only one class is there, or a score is NaN."""
+    known = 0 < labels.sum() < len(labels) and not np.isnan(scores).any()
+    return float(roc_auc_score(labels, scores)) if known else float("nan")
 
 
 def auc_interval(labels: Labels, scores: Scores, z: float = 1.96) -> tuple[float, float]:
@@ -36,10 +37,10 @@ def calibration_bins(labels: Labels, scores: Scores, bins: int = 10) -> pd.DataF
 
 
 def calibration_error(labels: Labels, scores: Scores) -> float:
-    """Return the expected calibration error over ten equal-count bins (Naeini et al., AAAI 2015)."""
+    """Return the expected calibration error over ten equal-count bins (Naeini et al., AAAI 2015), NaN of NaN scores."""
     bins = calibration_bins(labels, scores)
     gaps = (bins["predicted"] - bins["observed"]).abs()
-    return float((gaps * bins["count"]).sum() / bins["count"].sum())
+    return float((gaps * bins["count"]).sum(skipna=False) / bins["count"].sum())
 
 
 def measure(labels: Labels, scores: Scores) -> dict[str, float]:

@@ -19,6 +19,7 @@ from .dataset import Split
 from .evaluate import measure
 from .fit import Fitted, fit, learn_categories
 from .gates import Evidence, Gate, judge, passed
+from .probes import observe, time_rows
 
 REFERENCE_ROWS = 5000
 GOLDEN_ROWS = 50
@@ -69,7 +70,8 @@ def train(
     fitted = fit((inputs["train"], inputs["validation"]), (labels["train"], labels["validation"]), categories, seed)
     model = fitted.onnx()
     native = fitted.score(inputs["test"])
-    exported = bundle.Scorer(model).score(inputs["test"])
+    scorer = bundle.Scorer(model)
+    exported = scorer.score(inputs["test"])
     evidence = Evidence(
         labels=labels["test"],
         days=parts["test"]["day"].to_numpy().astype("datetime64[D]"),
@@ -78,6 +80,12 @@ def train(
         onnx=exported,
         baseline=baseline(seen, parts["test"]),
         champion=champion.score(columns(parts["test"])) if champion else None,
+        milliseconds=time_rows(scorer, inputs["test"]),
+        behaviours=observe(
+            problem.BEHAVIOURS,
+            lambda changed: scorer.score(bundle.matrix(categories, problem.NUMERIC, changed)),
+            columns(parts["test"]),
+        ),
     )
     manifest = bundle.Manifest(
         name=problem.NAME,
