@@ -1,12 +1,15 @@
 """The stages of the loop over one project's state, as the command line and the simulation both run them."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from . import bundle
@@ -15,11 +18,13 @@ from .features.build import Built, build
 from .features.feature_view import FeatureView
 from .features.online import OnlineStore
 from .features.publish import publish
+from .lake import partition_days, partition_path
 from .landing import Landing, land, quarantined, release
 from .monitoring import daily
+from .monitoring.labels import ALIASES, COHORTS, PREDICTIONS, logged_versions
 from .monitoring.policy import Decision
 from .registry.client import CHAMPION, Registry, Version
-from .registry.sync import folder_name
+from .registry.sync import folder_name, tidy
 from .settings import Settings
 from .source import Source
 from .training.dataset import split_days, training_set
@@ -139,6 +144,38 @@ class Project:
             day,
             seed,
         )
+
+    def unused(self, newest: int) -> list[Version]:
+        """Return the versions that nothing refers to and that are not among the newest; see `prune`."""
+        return self.registry.unused(self._referred(), newest)
+
+    def prune(self, newest: int) -> list[str]:
+        """Delete what nothing refers to, and return a line each: versions, their runs, and bundles fetched from them.
+
+        Kept are the newest versions, and each one that has an alias, that answered or shadowed a logged prediction, or
+        that the audit file names. May be killed and run again. Raises RegistryError when the aliases move meanwhile.
+        """
+        deleted = self.registry.prune(self._referred(), newest)
+        needed = {folder_name(version) for version in self.registry.aliases().values()}
+        return deleted + tidy(self.settings.bundles, needed)
+
+    def _referred(self) -> set[str]:
+        settings = self.settings
+        found = logged_versions(settings.predictions) | _audited_versions(settings.state / "audit.jsonl")
+        for table in (PREDICTIONS, COHORTS):
+            for day in partition_days(settings.monitoring, table):
+                path = partition_path(settings.monitoring, table, day)
+                columns = pq.read_table(path, columns=[f"{alias}_version" for alias in ALIASES])
+                found |= {value for column in columns.columns for value in column.unique().to_pylist() if value}
+        return found
+
+
+def _audited_versions(path: Path) -> set[str]:
+    """Return the versions that the audit file names, whatever happened to them."""
+    if not path.exists():
+        return set()
+    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {str(entry["version"]) for entry in entries if entry.get("version")}
 
 
 def _git_commit() -> str:
