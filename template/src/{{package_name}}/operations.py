@@ -8,26 +8,30 @@ from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
-from . import bundle
+from . import audit, bundle
 from .errors import DataError
 from .features.build import Built, build
 from .features.feature_view import FeatureView
 from .features.online import OnlineStore
 from .features.publish import publish
+from .lake import partition_days, partition_path
 from .landing import Landing, land, quarantined, release
 from .monitoring import daily
+from .monitoring.labels import ALIASES, COHORTS, PREDICTIONS, logged_versions
 from .monitoring.policy import Decision
 from .registry.client import CHAMPION, Registry, Version
 from .registry.decisions import Decisions
-from .registry.sync import folder_name
+from .registry.sync import folder_name, tidy
 from .settings import Settings
 from .source import Source
 from .training.dataset import split_days, training_set
 from .training.pipeline import Candidate, train
 
 TRAINED_ON = "trained_on"
+UNBINDING = ("train", "prune", audit.MEND)  # what the audit says of a version that nobody ever meant to use
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,35 @@ class Project:
             day,
             seed,
         )
+
+    def unused(self, newest: int) -> list[Version]:
+        """Return the versions that nothing refers to and that are not among the newest; see `prune`."""
+        return self.registry.unused(self._referred(), newest)
+
+    def prune(self, newest: int) -> list[str]:
+        """Delete what nothing refers to, and return a line each: versions, their runs, and bundles fetched from them.
+
+        Kept are the newest versions, and each one that has an alias, that answered or shadowed a logged prediction, or
+        that the audit file names. May be killed and run again. Raises RegistryError when the aliases move meanwhile.
+        """
+        old = [version.number for version in self.unused(newest)]
+        deleted = self.registry.prune(self._referred(), newest)
+        for number in old:
+            self.decisions.record("prune", number, f"nothing referred to it, and it was not among the newest {newest}")
+        needed = {folder_name(version) for version in self.registry.aliases().values()}
+        return deleted + tidy(self.settings.bundles, needed)
+
+    def _referred(self) -> set[str]:
+        settings = self.settings
+        entries = audit.read(settings.audit)
+        found = {entry.version for entry in entries if entry.action not in UNBINDING}
+        found |= logged_versions(settings.predictions)
+        for table in (PREDICTIONS, COHORTS):
+            for day in partition_days(settings.monitoring, table):
+                path = partition_path(settings.monitoring, table, day)
+                columns = pq.read_table(path, columns=[f"{alias}_version" for alias in ALIASES])
+                found |= {value for column in columns.columns for value in column.unique().to_pylist() if value}
+        return found
 
 
 def _evidence(candidate: Candidate, tags: Mapping[str, str]) -> dict[str, Any]:

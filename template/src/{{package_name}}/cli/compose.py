@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -54,10 +55,11 @@ def make_settings() -> Settings:
 
 def make_registry(settings: Settings) -> Registry:
     """Return the registry that the settings name."""
+    began = time.time()  # before MLflow is imported, which takes seconds: another may move the aliases in them
     from ..problem import NAME
     from ..registry.client import Registry
 
-    return Registry(settings.tracking_uri, settings.artifacts, NAME)
+    return Registry(settings.tracking_uri, settings.artifacts, NAME, began)
 
 
 def make_decisions(settings: Settings) -> Decisions:

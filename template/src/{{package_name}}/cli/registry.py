@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from .compose import make_decisions, make_registry, make_settings
+from .compose import make_decisions, make_project, make_registry, make_settings
 
 app = typer.Typer(no_args_is_help=True, help="Model versions and their aliases.")
 
@@ -53,6 +53,24 @@ def registry_audit() -> None:
         line = f"{entry.at:%Y-%m-%dT%H:%M:%SZ}  {entry.action:<9}  {entry.version:>3}  {entry.reason}"
         print(f"{line}; its gates refused it: {against}" if against else line)
     print(f"{len(entries)} decision(s) in {path}, the last line is {audit.head(path)}")
+
+
+@app.command("prune")
+def registry_prune(
+    keep: Annotated[int, typer.Option(min=1, metavar="N", help="The newest N stay in any case.")] = 5,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete them; without it they are only listed.")] = False,
+) -> None:
+    """Delete the versions that no alias, no audit entry and no logged prediction refers to, and what kills left."""
+    from ..registry.client import describe
+
+    project = make_project()
+    if yes:
+        print("\n".join(f"deleted: {line}" for line in project.prune(keep)) or "there is nothing to delete")
+    elif unused := project.unused(keep):
+        print(describe(unused))
+        print("nothing was deleted; say --yes to delete these versions, their runs and their bundles")
+    else:
+        print("there is no version to delete")
 
 
 @app.command("sync")

@@ -44,6 +44,16 @@ def read_log(log: Path, day: date) -> pd.DataFrame:
     return table.drop_duplicates(list(problem.ENTITY), keep="last", ignore_index=True)
 
 
+def logged_versions(log: Path) -> set[str]:
+    """Return the versions that answered or shadowed any logged prediction."""
+    return {
+        score["version"]
+        for path in log.glob("date=*/*.jsonl")
+        for record in _records(path)
+        for score in record["scores"].values()
+    }
+
+
 def store_predictions(log: Path, monitoring: Path, day: date) -> pd.DataFrame:
     """Write one day of the prediction log to the lake's form and return it; an empty day writes nothing."""
     table = read_log(log, day)

@@ -1,40 +1,43 @@
 """The model registry: the only code that talks to MLflow. Bundles are registered, found by alias, moved and fetched.
 
 Aliases, not stages: `champion` serves, `challenger` shadows, `previous` is what a rollback returns to. A version's
-tags carry the bundle's sha256, the verdict of the gates and where it came from.
+tags carry the bundle's sha256, the verdict of the gates and where it came from. It is made, with all of its tags, when
+its bundle is in the store; before that there is a run, which nobody can promote.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
+import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # seven take minutes to say that a server is down
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
-import mlflow
-from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
+from mlflow.tracking._model_registry.client import ModelRegistryClient
+from mlflow.tracking.client import MlflowClient
 
-from ..bundle import verify
 from ..errors import BundleError, GateError, RegistryError
+from . import moves, pruning
+from .explained import ABSENT, REFUSED, TAKEN, explained
+from .moves import ALIASES, CHALLENGER, CHAMPION, PREVIOUS, Move
 
 if TYPE_CHECKING:
     from ..training.pipeline import Candidate
 
-CHAMPION = "champion"
-CHALLENGER = "challenger"
-PREVIOUS = "previous"
-ALIASES = (CHAMPION, CHALLENGER, PREVIOUS)
+__all__ = ["ALIASES", "CHALLENGER", "CHAMPION", "PREVIOUS", "Registry", "Version", "describe"]
+
 BUNDLE = "bundle"
 
 
@@ -50,16 +53,25 @@ class Version:
     aliases: tuple[str, ...]
     tags: Mapping[str, str]
     source: str
+    run: str = ""
 
 
 class Registry:
-    """One registered model in one MLflow tracking store (a SQLite file when embedded, a server otherwise)."""
+    """One registered model in one MLflow tracking store (a SQLite file when embedded, a server otherwise).
 
-    def __init__(self, uri: str, artifacts: Path, name: str) -> None:
+    `began` is when the caller began, in seconds since 1970: its first move is refused when another one happened since.
+    """
+
+    def __init__(
+        self, uri: str, artifacts: Path, name: str, began: float | None = None, patience: float = moves.PATIENCE
+    ) -> None:
         self._uri = uri
         self._artifacts = artifacts
         self._name = name
-        self._client: MlflowClient | None = None
+        self._began = began
+        self._patience = patience
+        self._tracking: MlflowClient | None = None
+        self._models: MlflowClient | None = None
 
     def exists(self) -> bool:
         """Return whether a registry was ever made; a server counts as made."""
@@ -68,8 +80,8 @@ class Registry:
 
     def register(self, candidate: Candidate, tags: Mapping[str, str]) -> Version:
         """Log a candidate (parameters, metrics, bundle) and register it as a new version, without an alias."""
-        with _explained(self._uri), _quiet():
-            client = self._connect(create=True)
+        with explained(self._uri):
+            client = self._runs(create=True)
             run = client.create_run(self._experiment(client), run_name=f"until-{candidate.manifest.tested_until}")
             for key, value in candidate.parameters.items():
                 client.log_param(run.info.run_id, key, value)
@@ -78,8 +90,9 @@ class Registry:
             client.log_artifacts(run.info.run_id, str(candidate.folder), BUNDLE)
             client.log_dict(run.info.run_id, {"gates": [gate.record() for gate in candidate.gates]}, "gates.json")
             client.set_terminated(run.info.run_id)
-            if not client.search_registered_models(f"name = '{self._name}'"):
-                client.create_registered_model(self._name)
+            with _unless_taken():
+                if not client.search_registered_models(f"name = '{self._name}'"):
+                    client.create_registered_model(self._name)
             described = {
                 "bundle_sha256": candidate.digest,
                 "gates": "passed" if candidate.passed else "refused",
@@ -94,21 +107,19 @@ class Registry:
 
     def version(self, number: str) -> Version:
         """Return one version. Raises RegistryError when there is none of that number."""
-        with _explained(self._uri), _quiet():
+        with explained(self._uri):
             try:
-                return _version(self._connect().get_model_version(self._name, number))
+                return _version(self._connect().get_model_version(self._name, number), {})
             except MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                if error.error_code not in (ABSENT, REFUSED):
                     raise
                 raise RegistryError(f"the registry has no version {number}; `registry status` lists them") from error
 
     def versions(self) -> list[Version]:
         """Return every version, oldest first, with its aliases."""
-        with _explained(self._uri), _quiet():
+        with explained(self._uri):
             client = self._connect()
-            aliases: dict[str, str] = {}
-            for model in client.search_registered_models(f"name = '{self._name}'"):
-                aliases |= {alias: str(number) for alias, number in model.aliases.items()}
+            aliases = moves.read(client, self._name).aliases
             found = client.search_model_versions(f"name = '{self._name}'")
             return sorted((_version(item, aliases) for item in found), key=lambda version: int(version.number))
 
@@ -118,46 +129,98 @@ class Registry:
 
     def challenge(self, number: str) -> None:
         """Let a version that passed its gates shadow the champion. Raises GateError when it did not pass."""
-        self._require_gates(self.version(number))
-        self._set({CHALLENGER: number})
+
+        def decide(now: Mapping[str, str]) -> Move:
+            version = self.version(number)
+            self._require_gates(version)
+            return Move({**now, CHALLENGER: version.number})
+
+        self._move(decide)
 
     def promote(self, number: str, force_reason: str | None = None) -> None:
         """Make a version the champion and the old champion `previous`.
 
         Raises GateError when it did not pass its gates, unless `force_reason` says why it shall serve all the same;
-        the reason is kept in the version's tags.
+        the reason is kept in the version's tags. Raises BundleError when its bundle is not what was registered, and
+        RegistryError when another move happens at the same time. Then no alias has moved.
         """
-        version = self.version(number)
-        champion = self.aliases().get(CHAMPION)
-        if champion and champion.number == number:
-            return
-        if force_reason is None:
-            self._require_gates(version)
-        else:
-            self.tag(number, {"forced": force_reason})
-        self._set({PREVIOUS: champion.number} if champion else {})
-        self._set({CHAMPION: number})
-        self._drop(CHALLENGER, number)
+
+        def decide(now: Mapping[str, str]) -> Move:
+            version = self.version(number)
+            champion = now.get(CHAMPION)
+            if champion == version.number:
+                return Move(now)
+            if force_reason is None:
+                self._require_gates(version)
+            with tempfile.TemporaryDirectory() as folder:
+                self.fetch(version, Path(folder) / BUNDLE)
+            then = _without(now, CHALLENGER, version.number) | {CHAMPION: version.number}
+            if champion:
+                then[PREVIOUS] = champion
+            return Move(then, {} if force_reason is None else {version.number: {"forced": force_reason}})
+
+        self._move(decide)
 
     def rollback(self, reason: str) -> Version:
         """Make `previous` the champion again and return it. Raises RegistryError when there is none."""
-        aliases = self.aliases()
-        if PREVIOUS not in aliases or CHAMPION not in aliases:
-            raise RegistryError("there is no previous champion to return to; promote a version by its number instead")
-        back, bad = aliases[PREVIOUS], aliases[CHAMPION]
-        self.tag(bad.number, {"rolled_back": reason})
-        self._set({CHAMPION: back.number})
-        self._drop(PREVIOUS, back.number)
-        return back
+
+        def decide(now: Mapping[str, str]) -> Move:
+            if PREVIOUS not in now or CHAMPION not in now:
+                raise RegistryError(
+                    "there is no previous champion to return to; promote a version by its number instead"
+                )
+            back = now[PREVIOUS]
+            return Move(_without(now, PREVIOUS, back) | {CHAMPION: back}, {now[CHAMPION]: {"rolled_back": reason}})
+
+        return self.version(self._move(decide)[CHAMPION])
 
     def refuse(self, number: str, reason: str) -> None:
         """End a challenger's shadowing without a promotion."""
-        self.tag(number, {"refused": reason})
-        self._drop(CHALLENGER, number)
+
+        def decide(now: Mapping[str, str]) -> Move:
+            version = self.version(number)
+            return Move(_without(now, CHALLENGER, version.number), {version.number: {"refused": reason}})
+
+        self._move(decide)
+
+    def unused(self, keep: Collection[str], newest: int) -> list[Version]:
+        """Return the versions without an alias that are neither in `keep` nor among the newest, oldest first."""
+        versions = self.versions()
+        recent = {version.number for version in versions[max(0, len(versions) - newest) :]}
+        return [version for version in versions if not version.aliases and version.number not in {*keep, *recent}]
+
+    def prune(self, keep: Collection[str], newest: int) -> list[str]:
+        """Delete the versions that are `unused`, their runs, and runs that never became a version; return a line each.
+
+        A kill in the middle leaves runs without a version, which the next call deletes. Raises RegistryError when the
+        aliases move meanwhile; then nothing was deleted.
+        """
+        with explained(self._uri):
+            runs, deleted = self._runs(), list[str]()
+            old = self.unused(keep, newest)
+            for version in old:
+                pruning.mark(runs, version.run)
+
+            def delete(check: Callable[[], None]) -> None:
+                for version in old:
+                    check()
+                    self._connect().delete_model_version(self._name, version.number)
+                    deleted.append(f"version {version.number}")
+
+            def decide(now: Mapping[str, str]) -> Move:
+                held = {version.number for version in old} & set(now.values())
+                if held:
+                    raise RegistryError(moves.UNDER_WAY)
+                return Move(now, also=delete)
+
+            if old:
+                self._move(decide)
+            used = {version.run for version in self.versions()}
+            return deleted + pruning.delete_runs(runs, self._name, used, self._uri)
 
     def tag(self, number: str, tags: Mapping[str, str]) -> None:
         """Add tags to a version."""
-        with _explained(self._uri), _quiet():
+        with explained(self._uri):
             for key, value in tags.items():
                 self._connect().set_model_version_tag(self._name, number, key, value)
 
@@ -166,17 +229,17 @@ class Registry:
 
         Raises BundleError when a byte is not what it should be, RegistryError when the registry cannot be reached.
         """
+        from ..bundle import verify
+
         temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
         temporary.mkdir(parents=True)
         try:
-            with _explained(self._uri), _quiet():
+            with explained(self._uri):
                 self._connect()
-                got = mlflow.artifacts.download_artifacts(
-                    artifact_uri=version.source, dst_path=str(temporary), tracking_uri=self._uri
-                )
+                got = download_artifacts(artifact_uri=version.source, dst_path=str(temporary), tracking_uri=self._uri)
             verify(Path(got), version.digest)
             if folder.exists():
-                shutil.rmtree(folder)
+                folder.replace(temporary / "replaced")  # in one step: a kill never leaves half a bundle of this name
             Path(got).replace(folder)
         except OSError as error:
             raise BundleError(f"version {version.number} cannot be fetched ({error}); register it again") from error
@@ -190,39 +253,45 @@ class Registry:
                 f"version {version.number} was refused by: {names}; mend it, or promote it with --force REASON"
             )
 
-    def _set(self, aliases: Mapping[str, str]) -> None:
-        with _explained(self._uri), _quiet():
-            for alias, number in aliases.items():
-                self._connect().set_registered_model_alias(self._name, alias, number)
+    def _move(self, decide: Callable[[Mapping[str, str]], Move]) -> Mapping[str, str]:
+        with explained(self._uri):
+            moved = moves.move(self._connect(), self._name, decide, self._began, self._patience)
+        self._began = None
+        return moved
 
-    def _drop(self, alias: str, number: str) -> None:
-        held = self.aliases().get(alias)
-        if held and held.number == number:
-            with _explained(self._uri), _quiet():
-                self._connect().delete_registered_model_alias(self._name, alias)
+    def _connect(self) -> MlflowClient:
+        """Return MLflow's client for models; with that for runs, which has the same methods, it opens twice as long."""
+        if not self.exists():
+            raise RegistryError(f"there is no registry at {self._file()}; `train` makes one")
+        if self._models is None:
+            self._models = cast(MlflowClient, ModelRegistryClient(self._uri, self._uri))  # type: ignore[no-untyped-call]
+        return self._models
 
-    def _connect(self, create: bool = False) -> MlflowClient:
+    def _runs(self, create: bool = False) -> MlflowClient:
         path = self._file()
-        if not create and not self.exists():
+        if path and create:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        elif not self.exists():
             raise RegistryError(f"there is no registry at {path}; `train` makes one")
-        if self._client is None:
-            if path:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            self._client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
-        return self._client
+        if self._tracking is None:
+            self._tracking = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+        return self._tracking
 
     def _file(self) -> Path | None:
         return Path(self._uri.removeprefix("sqlite:///")) if self._uri.startswith("sqlite:///") else None
 
     def _experiment(self, client: MlflowClient) -> str:
-        found = client.get_experiment_by_name(self._name)
-        if found:
-            return str(found.experiment_id)
-        return str(client.create_experiment(self._name, artifact_location=self._artifacts.resolve().as_uri()))
+        # Embedded, MLflow would put artifacts into the working directory; a server has its own place for them.
+        place = self._artifacts.resolve().as_uri() if self._file() else None
+        if client.get_experiment_by_name(self._name) is None:
+            with _unless_taken():
+                client.create_experiment(self._name, artifact_location=place)
+        (found,) = client.search_experiments(filter_string=f"name = '{self._name}'")
+        return str(found.experiment_id)
 
 
-def _version(item: ModelVersion, aliases: Mapping[str, str] | None = None) -> Version:
-    mine = [alias for alias, number in (aliases or {}).items() if number == str(item.version)]
+def _version(item: ModelVersion, aliases: Mapping[str, str]) -> Version:
+    mine = [alias for alias, number in aliases.items() if number == str(item.version)]
     tags = dict(item.tags)
     return Version(
         number=str(item.version),
@@ -233,28 +302,23 @@ def _version(item: ModelVersion, aliases: Mapping[str, str] | None = None) -> Ve
         aliases=tuple(sorted(mine)),
         tags=tags,
         source=item.source or "",
+        run=item.run_id or "",
     )
 
 
+def _without(aliases: Mapping[str, str], alias: str, number: str) -> dict[str, str]:
+    """Return the aliases, less one of them when it stands at that version."""
+    return {name: held for name, held in aliases.items() if (name, held) != (alias, number)}
+
+
 @contextmanager
-def _explained(uri: str) -> Iterator[None]:
-    """Turn what MLflow and its database raise into one sentence."""
+def _unless_taken() -> Iterator[None]:
+    """Pass over that a thing to be made is there: another process has made it since it was looked for."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        if isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            raise RegistryError(f"the registry has no such thing: {' '.join(error.message.split())[:200]}") from error
-        line = next(iter(str(error).splitlines()), type(error).__name__)
-        hint = "another process holds it, try again" if "locked" in str(error) else "check that it is up and readable"
-        raise RegistryError(f"the registry at {uri} does not answer ({line[:160]}); {hint}") from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep MLflow's notes about its own migrations out of the output of a verb."""
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    yield
+    except MlflowException as error:
+        if error.error_code != TAKEN:
+            raise
 
 
 def describe(versions: Sequence[Version]) -> str:

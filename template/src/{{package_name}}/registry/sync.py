@@ -5,14 +5,19 @@ a registry that is down, slow or wrong changes nothing about the bundle that alr
 """
 
 import os
+import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from .. import standing
-from ..errors import UserError
+from ..bundle import verify
+from ..errors import BundleError, UserError
 from .client import ALIASES, Registry, Version
+
+LEFT = 3600
+"""Seconds after which a temporary name was left by a process that was killed."""
 
 
 def sync(registry: Registry, bundles: Path) -> list[str]:
@@ -36,11 +41,26 @@ def sync(registry: Registry, bundles: Path) -> list[str]:
         name = folder_name(version)
         if link.is_symlink() and str(link.readlink()) == name and link.exists():
             continue
-        if not (bundles / name).exists():
+        if not _is_whole(bundles / name, version.digest):
             registry.fetch(version, bundles / name)
         swap(link, name)
         changes.append(f"{alias}: version {version.number}")
     return changes
+
+
+def tidy(bundles: Path, needed: Collection[str]) -> list[str]:
+    """Delete the bundles that no link points to and that are not `needed`, and what kills left; return a line each."""
+    held = {str(path.readlink()) for path in bundles.glob("*") if path.is_symlink()}
+    deleted = []
+    for path in sorted(bundles.glob("*")):
+        if path.name.startswith("."):
+            if time.time() - path.lstat().st_mtime > LEFT:
+                path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
+        elif not path.is_symlink() and path.name not in {*held, *needed}:
+            gone = path.replace(path.with_name(f".{path.name}-{uuid.uuid4().hex}"))  # never half a bundle of its name
+            shutil.rmtree(gone)
+            deleted.append(f"bundle {path.name}")
+    return deleted
 
 
 def folder_name(version: Version) -> str:
@@ -73,3 +93,11 @@ def watch(registry: Registry, bundles: Path, interval: float, parent: int | None
                 say(f"sync: {error}")
             last = str(error)
         time.sleep(interval)
+
+
+def _is_whole(folder: Path, digest: str) -> bool:
+    try:
+        verify(folder, digest)
+    except BundleError:
+        return False
+    return True
