@@ -137,7 +137,8 @@ def _part(source: Path, target: Path) -> Part:
 
 def _open(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
+        # Streams of 1 MiB a column; as it is by default, all that was read stays in memory until the file is closed.
+        return pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
     except FileNotFoundError as error:
         raise DataError(f"there is no {path}; name a Parquet file, or a folder of daily partitions") from error
     except (OSError, pa.ArrowException) as error:
