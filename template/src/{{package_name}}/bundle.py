@@ -6,7 +6,9 @@
     golden.json         rows with the scores they must get, checked before a bundle answers anyone
     reference.parquet   a sample of the training rows, which monitoring compares live inputs with
 
-The digest stands in the registry's tags: a changed, missing or added file is refused before anything is loaded.
+The digest stands in the registry's tags: a changed, missing or added file is refused before anything is loaded. What
+keeps its digest is still no reason to trust it: `strict.py` looks at each file before a library does. docs/bundle.md
+describes the format, field by field.
 """
 
 import hashlib
@@ -16,13 +18,15 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from pydantic import ConfigDict
 
 from .errors import BundleError
+from .strict import parse_json, read_file, require_model, require_names, require_parquet
 
 SCHEMA_VERSION = 1
 MANIFEST = "bundle.json"
@@ -30,12 +34,17 @@ MODEL = "model.onnx"
 GOLDEN = "golden.json"
 REFERENCE = "reference.parquet"
 FILES = (MODEL, GOLDEN, REFERENCE)
+LIMITS = {MANIFEST: 1 << 20, MODEL: 1 << 26, GOLDEN: 1 << 22, REFERENCE: 1 << 26}  # bytes: 1, 64, 4 and 64 MiB
 GOLDEN_TOLERANCE = 1e-5  # absolute, in probability
+
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)  # how bundle.json and golden.json are read
 
 
 @dataclass(frozen=True)
 class ViewSpec:
     """What serving must know of a feature view: where its values are and how long they hold (seconds)."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     name: str
     keys: tuple[str, ...]
@@ -48,6 +57,8 @@ class ViewSpec:
 @dataclass(frozen=True)
 class Manifest:
     """The content of bundle.json. Two trainings of the same data, code and seed give the same bytes."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     name: str
     categories: Mapping[str, Sequence[str]]
@@ -85,6 +96,16 @@ def matrix(
     return np.column_stack([np.asarray(part, dtype=np.float32) for part in parts])
 
 
+@dataclass(frozen=True)
+class Golden:
+    """The content of golden.json: rows of the matrix, null for NaN, and the score that each must get."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    inputs: tuple[tuple[float | None, ...], ...]
+    scores: tuple[float, ...]
+
+
 class Scorer:
     """An ONNX model in memory: one thread, no telemetry, nothing but the CPU."""
 
@@ -92,6 +113,8 @@ class Scorer:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
+        # Otherwise the content decides, and onnxruntime's own format is none that require_model has looked at.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         onnxruntime.disable_telemetry_events()
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
@@ -118,13 +141,21 @@ class Bundle:
 
 
 def write(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> str:
-    """Write a bundle under a temporary name, rename it to `folder`, and return its digest."""
+    """Write a bundle under a temporary name, rename it to `folder`, and return its digest.
+
+    Raises BundleError when a number in the manifest is NaN or infinite: no reader would take it.
+    """
+    described = asdict(manifest) | {"files": {name: sha256(content) for name, content in sorted(files.items())}}
+    try:
+        text = json.dumps(described, indent=1, allow_nan=False) + "\n"
+    except ValueError as error:
+        raise BundleError(
+            f"a metric of {manifest.name} is no number; train on days in which both outcomes occur"
+        ) from error
     temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
     temporary.mkdir(parents=True)
     for name, content in files.items():
         (temporary / name).write_bytes(content)
-    described = asdict(manifest) | {"files": {name: sha256(content) for name, content in sorted(files.items())}}
-    text = json.dumps(described, indent=1, sort_keys=True) + "\n"
     (temporary / MANIFEST).write_text(text, encoding="utf-8")
     if folder.exists():
         shutil.rmtree(folder)
@@ -135,37 +166,28 @@ def write(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> str:
 def verify(folder: Path, digest: str | None = None) -> tuple[Manifest, str]:
     """Return the manifest and digest of a bundle whose every byte is what its manifest, and `digest`, say.
 
-    Raises BundleError, before anything of the bundle is interpreted, when a file is missing, changed or unknown.
+    Raises BundleError, before anything of the bundle is interpreted, when a file is missing, changed, unknown or too
+    large, and when one is not of its kind or reaches out of the folder.
     """
-    try:
-        text = (folder / MANIFEST).read_bytes()
-    except OSError as error:
-        raise BundleError(f"{folder} holds no readable {MANIFEST}; sync the registry again") from error
-    actual = sha256(text)
-    if digest is not None and actual != digest:
-        raise BundleError(f"{folder / MANIFEST} is not what the registry's sha256 says; register the model again")
-    manifest = _parse(folder, text)
-    present = {path.name for path in folder.iterdir()} - {MANIFEST}
-    if present != set(FILES) or set(manifest.files) != set(FILES):
-        raise BundleError(f"{folder} holds other files than {', '.join(FILES)}; remove it and sync again")
-    for name, expected in manifest.files.items():
-        path = folder / name
-        if not path.is_file() or path.is_symlink() or sha256(path.read_bytes()) != expected:
-            raise BundleError(f"{path} is not what its sha256 says; remove {folder} and sync again")
+    manifest, actual, _ = _read(folder, digest)
     return manifest, actual
 
 
 def load(folder: Path, digest: str | None = None) -> Bundle:
     """Verify a bundle, load its model and check it on its golden rows. Raises BundleError; see verify."""
-    manifest, actual = verify(folder, digest)
+    manifest, actual, files = _read(folder, digest)
     try:
-        scorer = Scorer((folder / MODEL).read_bytes())
+        scorer = Scorer(files[MODEL])
     except Exception as error:
         raise BundleError(f"{folder / MODEL} is not a model onnxruntime can run ({type(error).__name__})") from error
+    golden = parse_json(Golden, files[GOLDEN], folder / GOLDEN)
+    if not golden.scores or [len(row) for row in golden.inputs] != [len(manifest.inputs)] * len(golden.scores):
+        raise BundleError(
+            f"{folder / GOLDEN} must hold a score for each row, and {len(manifest.inputs)} inputs in it; train again"
+        )
     try:
-        golden = json.loads((folder / GOLDEN).read_text(encoding="utf-8"))
-        inputs = np.array(golden["inputs"], dtype=np.float32)
-        worst = float(np.abs(scorer.score(inputs) - np.array(golden["scores"], dtype=np.float64)).max())
+        inputs = np.array(golden.inputs, dtype=np.float32)
+        worst = float(np.abs(scorer.score(inputs) - np.array(golden.scores)).max())
     except Exception as error:
         raise BundleError(
             f"{folder / GOLDEN} cannot be scored ({type(error).__name__}); train and register again"
@@ -180,16 +202,28 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _parse(folder: Path, text: bytes) -> Manifest:
-    try:
-        content = json.loads(text)
-        if content.get("schema_version") != SCHEMA_VERSION:
-            found = content.get("schema_version")
-            raise BundleError(f"{folder} has bundle schema {found}, this code reads {SCHEMA_VERSION}; train it again")
-        views = tuple(
-            ViewSpec(**(view | {"keys": tuple(view["keys"]), "features": tuple(view["features"])}))
-            for view in content.pop("views")
+def _read(folder: Path, digest: str | None) -> tuple[Manifest, str, dict[str, bytes]]:
+    """Return what `verify` does, and the content of the files: what was hashed is what is used, whoever writes there.
+
+    The order is the defence: names, kinds and sizes before a byte is read, hashes before a byte is understood.
+    """
+    require_names(folder, {MANIFEST, *FILES})
+    text = read_file(folder / MANIFEST, LIMITS[MANIFEST])
+    actual = sha256(text)
+    if digest is not None and actual != digest:
+        raise BundleError(f"{folder / MANIFEST} is not what the registry's sha256 says; register the model again")
+    found = parse_json(dict[str, Any], text, folder / MANIFEST).get("schema_version")
+    if found != SCHEMA_VERSION:
+        raise BundleError(f"{folder} has bundle schema {found!r}, this code reads {SCHEMA_VERSION}; train it again")
+    manifest = parse_json(Manifest, text, folder / MANIFEST)
+    if unknown := manifest.files.keys() ^ set(FILES):
+        raise BundleError(
+            f"{folder / MANIFEST} must name {', '.join(FILES)} and nothing else, not {min(unknown)!r}; sync again"
         )
-        return Manifest(**(content | {"views": views, "numeric": tuple(content["numeric"])}))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"{folder / MANIFEST} cannot be read as a bundle's description; sync again") from error
+    files = {name: read_file(folder / name, LIMITS[name]) for name in FILES}
+    for name, content in files.items():
+        if sha256(content) != manifest.files[name]:
+            raise BundleError(f"{folder / name} is not what its sha256 says; remove {folder} and sync again")
+    require_model(files[MODEL], folder / MODEL)
+    require_parquet(files[REFERENCE], folder / REFERENCE)
+    return manifest, actual, files

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from glob import escape
 from pathlib import Path
 
 import pyarrow as pa
@@ -43,23 +44,24 @@ def write_partition(root: Path, table: str, day: date, rows: pa.Table) -> str:
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Replace one file atomically by what `write` puts under the name that it is given.
 
-    What a killed write left beside the file is removed first. Raises DataError when the file system refuses; the old
-    file stays.
+    What a killed write of the same file left beside it is removed first. Raises DataError when the file system refuses;
+    the old file stays then, and whatever else is raised.
     """
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(".*.tmp"):
+        for left in path.parent.glob(f".{escape(path.name)}.*.tmp"):
             left.unlink(missing_ok=True)
         write(temporary)
         temporary.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         reason = error.strerror or error
         raise DataError(
             f"cannot write {path}: {reason}; free some space or mend the rights, then run it again"
         ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def fingerprint(root: Path, table: str, day: date) -> str | None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from . import audit, bundle
-from .errors import DataError
+from .errors import DataError, RegistryError
 from .features.build import Built, build
 from .features.feature_view import FeatureView
 from .features.online import OnlineStore
@@ -25,6 +25,7 @@ from .monitoring.policy import Decision
 from .registry.client import CHAMPION, Registry, Version
 from .registry.decisions import Decisions
 from .registry.sync import folder_name, tidy
+from .scoring import Scorer
 from .settings import Settings
 from .source import Source
 from .training.dataset import split_days, training_set
@@ -129,6 +130,14 @@ class Project:
         if not folder.exists():
             self.registry.fetch(version, folder)
         return bundle.load(folder, version.digest)
+
+    def scorer(self) -> Scorer:
+        """Return what scores batches: the champion. Raises RegistryError when there is none yet."""
+        champion = self.champion()
+        if champion is None:
+            raise RegistryError("no version is the champion yet; run `train` and `registry promote VERSION` first")
+        version = champion.path.name.partition("-")[0]
+        return Scorer(champion, version, self.con, list(self.views.values()), self.settings.features, _git_commit())
 
     def monitor(self, day: date, seed: int) -> Decision:
         """Record one UTC day and return what the policy decides."""

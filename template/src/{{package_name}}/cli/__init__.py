@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from ..errors import UserError
-from . import data, features, monitor, registry
+from . import bundle, data, features, monitor, registry
 from .compose import PACKAGE, Day, Seed, make_project, make_settings, parse_day, today, write_report
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
-for name, group in (("data", data), ("features", features), ("registry", registry), ("monitor", monitor)):
+groups = {"data": data, "features": features, "registry": registry, "bundle": bundle, "monitor": monitor}
+for name, group in groups.items():
     app.add_typer(group.app, name=name)
 
 
@@ -47,6 +48,17 @@ def serve(
     changed = {"host": host, "port": port, "metrics_port": metrics_port}
     settings = settings.model_copy(update={key: value for key, value in changed.items() if value is not None})
     run(settings, [sys.executable, "-m", PACKAGE, "registry", "sync", "--watch", "--parent", str(os.getpid())])
+
+
+@app.command()
+def score(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A Parquet file, or a folder of daily partitions.")],
+    target: Annotated[Path, typer.Argument(metavar="OUTPUT", help="A file or a folder, as the input is.")],
+) -> None:
+    """Score rows with the champion, beside a record of what each output was made from; what is done stays."""
+    from .score import run
+
+    run(make_project, source, target)
 
 
 @app.command()
