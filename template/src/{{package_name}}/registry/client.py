@@ -27,6 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..bundle import verify
 from ..errors import BundleError, GateError, RegistryError
+from .runs import BUNDLE, log_run
 
 if TYPE_CHECKING:
     from ..training.pipeline import Candidate
@@ -35,7 +36,6 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 PREVIOUS = "previous"
 ALIASES = (CHAMPION, CHALLENGER, PREVIOUS)
-BUNDLE = "bundle"
 
 
 @dataclass(frozen=True)
@@ -67,17 +67,10 @@ class Registry:
         return path is None or path.exists()
 
     def register(self, candidate: Candidate, tags: Mapping[str, str]) -> Version:
-        """Log a candidate (parameters, metrics, bundle) and register it as a new version, without an alias."""
+        """Log a candidate's run (see runs.py) and register it as a new version, without an alias."""
         with _explained(self._uri), _quiet():
             client = self._connect(create=True)
-            run = client.create_run(self._experiment(client), run_name=f"until-{candidate.manifest.tested_until}")
-            for key, value in candidate.parameters.items():
-                client.log_param(run.info.run_id, key, value)
-            for key, number in candidate.manifest.metrics.items():
-                client.log_metric(run.info.run_id, key, number)
-            client.log_artifacts(run.info.run_id, str(candidate.folder), BUNDLE)
-            client.log_dict(run.info.run_id, {"gates": [str(gate) for gate in candidate.gates]}, "gates.json")
-            client.set_terminated(run.info.run_id)
+            run = log_run(client, self._experiment(client), candidate, tags)
             if not client.search_registered_models(f"name = '{self._name}'"):
                 client.create_registered_model(self._name)
             described = {
