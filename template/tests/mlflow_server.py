@@ -42,7 +42,7 @@ class MlflowServer:
         self._wait("postgres", lambda: _listens(port))
 
         own = _free_port()
-        store = f"postgresql+psycopg2://{USER}@127.0.0.1:{port}/postgres"
+        store = f"postgresql+psycopg://{USER}@127.0.0.1:{port}/postgres"
         options = ["--host", "127.0.0.1", "--port", str(own), "--workers", "1", "--serve-artifacts"]
         options += ["--backend-store-uri", store, "--artifacts-destination", str(self._folder / "artifacts")]
         self._run("mlflow", [sys.executable, "-m", "mlflow", "server", *options], None)

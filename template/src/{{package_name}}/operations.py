@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
-from . import audit, bundle
+from . import audit, bundle, problem
 from .errors import DataError, RegistryError
 from .features.build import Built, build
 from .features.feature_view import FeatureView
@@ -28,8 +28,9 @@ from .registry.sync import folder_name, tidy
 from .scoring import Scorer
 from .settings import Settings
 from .source import Source
-from .training.dataset import split_days, training_set
-from .training.pipeline import Candidate, train
+from .training.dataset import Split, split_days, training_set
+from .training.fit import PARAMETERS
+from .training.pipeline import Candidate, fingerprint, prepare, train
 
 TRAINED_ON = "trained_on"
 UNBINDING = ("train", "prune", audit.MEND)  # what the audit says of a version that nobody ever meant to use
@@ -88,13 +89,54 @@ class Project:
         seed: int,
         tags: Mapping[str, str],
         change: Callable[[pd.DataFrame, date], pd.DataFrame] | None = None,
+        trials: int = 0,
+        say: Callable[[str], None] = print,
     ) -> tuple[Version, Candidate]:
         """Train on what was known before `until` (UTC day), judge, and register a version.
 
         One that passes its gates becomes the challenger where a champion serves already; the first one waits for a
         person to promote it. Raises DataError when the data of the window is missing or in quarantine.
         `change` alters the labelled rows, given the first test day; the simulation plants its faults there.
+        `trials` more than 0 is the size of the study whose best parameters are taken; see `tune`.
         """
+        settings = self.settings
+        split, rows = self._training_rows(until)
+        if change:
+            rows = change(rows, split.test)
+        parameters = self._tuned(rows, split, seed, trials, say) if trials else PARAMETERS
+        folder = settings.state / "candidate"
+        champion = self.champion()
+        candidate = train(rows, split, list(self.views.values()), folder, champion, seed, parameters)
+        about = {TRAINED_ON: until.isoformat(), "git_commit": _git_commit(), **tags}
+        version = self.registry.register(candidate, about)
+        shutil.rmtree(folder, ignore_errors=True)
+        reason = tags.get("reason") or f"asked for by the {tags.get('decided_by', 'simulation')}"
+        self.decisions.record("train", version.number, reason, _evidence(candidate, about))
+        if champion and candidate.passed:
+            self.decisions.challenge(version.number, f"it passed all {len(candidate.gates)} gates")
+        return version, candidate
+
+    def tune(self, until: date, seed: int, trials: int, say: Callable[[str], None]) -> Mapping[str, Any]:
+        """Work on the study of what was known before `until` until it has `trials` trials; return the best parameters.
+
+        Nothing is trained for use or registered: workers share a study, and `train` with as many trials takes its
+        result. `say` gets a line for each trial. Raises as `train`.
+        """
+        split, rows = self._training_rows(until)
+        return self._tuned(rows, split, seed, trials, say)
+
+    def _tuned(
+        self, rows: pd.DataFrame, split: Split, seed: int, trials: int, say: Callable[[str], None]
+    ) -> dict[str, Any]:
+        from .training.tune import tune  # Optuna takes a second to import, and few runs need it
+
+        prepared = prepare(rows, split)
+        spans = "/".join(str(day) for day in (split.since, split.validation, split.test))
+        name = f"{problem.NAME} {spans} data {fingerprint(rows)} seed {seed}"
+        return tune(*prepared.fitting, len(prepared.categories), seed, trials, self.settings.studies, name, say)
+
+    def _training_rows(self, until: date) -> tuple[Split, pd.DataFrame]:
+        """Return the split and the labelled rows of what was known before `until`. Raises as `train`."""
         settings = self.settings
         split = split_days(settings.lake, until)
         if held := quarantined(settings.quarantine, split.since, until):
@@ -104,20 +146,7 @@ class Project:
                 "`data quarantine` says why, and each has to be mended and landed, or released"
             )
         views = list(self.views.values())
-        rows = training_set(self.con, views, settings.lake, settings.features, split)
-        if change:
-            rows = change(rows, split.test)
-        folder = settings.state / "candidate"
-        champion = self.champion()
-        candidate = train(rows, split, views, folder, champion, seed)
-        about = {TRAINED_ON: until.isoformat(), "git_commit": _git_commit(), **tags}
-        version = self.registry.register(candidate, about)
-        shutil.rmtree(folder, ignore_errors=True)
-        reason = tags.get("reason") or f"asked for by the {tags.get('decided_by', 'simulation')}"
-        self.decisions.record("train", version.number, reason, _evidence(candidate, about))
-        if champion and candidate.passed:
-            self.decisions.challenge(version.number, f"it passed all {len(candidate.gates)} gates")
-        return version, candidate
+        return split, training_set(self.con, views, settings.lake, settings.features, split)
 
     def champion(self) -> bundle.Bundle | None:
         """Return the champion's verified bundle, or None before the first deploy."""

@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     """Redis for the online store, `redis://` or `rediss://` (TLS); empty means a SQLite file in `state`.
 
     It may hold a password: its value is shown nowhere, and only `environment` and the store itself look at it."""
+    study_url: SecretStr = SecretStr("")
+    """The database of the studies of `train --trials` and `tune`, `postgresql://` or `mysql://`; empty means a SQLite
+    file in `state`. It may hold a password: see online_url."""
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     metrics_port: int = Field(default=8001, ge=0, le=65535)
@@ -60,6 +63,23 @@ class Settings(BaseSettings):
             raise ValueError(
                 "it must be empty, or like redis://HOST:PORT/0 or rediss://USER:PASSWORD@HOST:PORT/0, with what is "
                 "special in the password written as %XX"
+            )
+        return url
+
+    @field_validator("study_url")
+    @classmethod
+    def _database_or_empty(cls, url: SecretStr) -> SecretStr:
+        """Refuse anything that is no address of a database that several machines can write to, without repeating it."""
+        try:
+            parts = urlsplit(url.get_secret_value())
+            kind = parts.scheme.partition("+")[0]
+            fits = kind in ("postgresql", "mysql") and bool(parts.hostname) and bool(parts.path.strip("/"))
+        except ValueError:
+            fits = False
+        if url.get_secret_value() and not fits:
+            raise ValueError(
+                "it must be empty, or like postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with what is special in the "
+                "password written as %XX"
             )
         return url
 
@@ -112,6 +132,11 @@ class Settings(BaseSettings):
     def artifacts(self) -> Path:
         """Where the embedded registry keeps the bundles."""
         return self.state / "mlartifacts"
+
+    @property
+    def studies(self) -> str:
+        """Where Optuna keeps its studies."""
+        return self.study_url.get_secret_value() or f"sqlite:///{(self.state / 'studies.db').resolve()}"
 
     @property
     def tracking_uri(self) -> str:

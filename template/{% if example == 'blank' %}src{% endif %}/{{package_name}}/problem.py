@@ -146,3 +146,15 @@ POLICY = PolicyBounds(
     rollback_days=2,
     rollback_auc_loss=0.02,
 )
+
+# 6. What the model card says that no figure does.
+
+INTENDED_USE = (
+    "A placeholder: it tells how likely a made-up parcel is to be delivered later than promised. It is made for no "
+    "decision at all."
+)
+ETHICS = "No input describes a person, and no parcel is real. Replace this sentence by what holds for your rows."
+LIMITS = (
+    "A lost parcel gets a prediction and never a label: the probability is given that the parcel arrives.",
+    "A courier or a depot that training never saw is new: it is scored by all the rest.",
+)

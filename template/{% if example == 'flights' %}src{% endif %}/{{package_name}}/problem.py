@@ -232,3 +232,21 @@ POLICY = PolicyBounds(
     rollback_days=2,
     rollback_auc_loss=0.02,
 )
+
+# 6. What the model card says that no figure does.
+
+INTENDED_USE = (
+    "It tells a passenger, from two hours before the scheduled departure on, how likely a flight that leaves New York "
+    "is to arrive late. It is not made for deciding about crews, slots or compensation."
+)
+ETHICS = (
+    "No input describes a person: a request names a flight, and the labels are of flights. A carrier or an airport "
+    "that is late often gets worse scores, whoever was to blame."
+)
+LIMITS = (
+    "Cancelled and diverted flights get a prediction and never a label: the probability is given that the flight runs.",
+    "Only departures from New York are observed, so that the leg before, into New York, is known by no more than when "
+    "the aircraft last left and landed.",
+    "An aircraft, a carrier or an airport that training never saw is new: it is scored by all the rest.",
+    "The probabilities are those of the training weeks; in another season they have to be judged again.",
+)

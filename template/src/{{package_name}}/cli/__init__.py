@@ -19,20 +19,40 @@ for name, group in groups.items():
 
 
 @app.command()
-def train(until: Day = None, seed: Seed = 7) -> None:
+def train(
+    until: Day = None,
+    trials: Annotated[int, typer.Option(min=0, help="Search the parameters first, in so many trials in all.")] = 0,
+    seed: Seed = 7,
+) -> None:
     """Train on what was known before --until (UTC day), run the gates, and register the version."""
+    from ..training.simple import NAMES
+
     project = make_project()
-    version, candidate = project.train(until or today(), seed, {"decided_by": "command line"})
+    version, candidate = project.train(until or today(), seed, {"decided_by": "command line"}, trials=trials)
     metrics = candidate.manifest.metrics
     print(
         f"version {version.number}: trained {candidate.manifest.trained_since} to {candidate.manifest.trained_until}, "
         f"tested until {candidate.manifest.tested_until}: "
         f"AUC {metrics['auc']:.3f} (baseline {metrics['baseline_auc']:.3f})"
     )
+    over = {name: metrics["auc"] - metrics[f"{key}_auc"] for key, name in NAMES.items()}
+    gained = " and ".join(f"{gain:+.3f} over {name}" for name, gain in over.items())
+    print(f"  what the complex model buys: AUC {gained}")
     for gate in candidate.gates:
         print(f"  {gate}")
     if not candidate.passed:
         raise UserError(f"version {version.number} is registered, and refused by its gates; it cannot be promoted")
+
+
+@app.command()
+def tune(
+    trials: Annotated[int, typer.Option(min=1, help="How many trials the study has in all, whoever runs them.")],
+    until: Day = None,
+    seed: Seed = 7,
+) -> None:
+    """Work on a parameter study beside other workers; `train` with the same options takes its result."""
+    best = make_project().tune(until or today(), seed, trials, lambda line: print(line, flush=True))
+    print("best: " + ", ".join(f"{name} {value:.4g}" for name, value in best.items() if not isinstance(value, str)))
 
 
 @app.command()

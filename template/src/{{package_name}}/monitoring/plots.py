@@ -1,7 +1,7 @@
 """The report's figures as inline SVG that follow the page: its font, its text colour, light or dark.
 
-Sizes are CSS pixels. Every colour is one of THEME and leaves as a CSS variable, black leaves as `currentColor`, and
-text stays text, so that the page decides how it all looks and no font or address is needed.
+Sizes are CSS pixels. Every colour is one of style.THEME and leaves as a CSS variable, black leaves as `currentColor`,
+and text stays text, so that the page decides how it all looks and no font or address is needed.
 """
 
 import io
@@ -23,56 +23,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from numpy.typing import NDArray
 
 from ..problem import LABEL, MINIMUM_COVERAGE
+from ..training.style import DASHED, DOTTED, INK, PERCENT, SOLID, STYLE, new_axes, new_figure
 from .drift import MOVED
 
 WIDTH = 1040
-# Name -> light and dark.
-THEME = {
-    "mute": ("#5c6672", "#a3adb8"),
-    "grid": ("#e1e5ea", "#333b45"),
-    "green": ("#2b8a3e", "#69d084"),
-    "red": ("#c92a2b", "#ff8787"),
-    "amber": ("#b86e00", "#f2b84b"),
-    "slate": ("#48566a", "#b4c0d0"),
-    "v0": ("#2f6fd6", "#74a9ff"),
-    "v1": ("#d9731a", "#ffa657"),
-    "v2": ("#8250c4", "#bf9bff"),
-    "v3": ("#0f8f8c", "#4fd1c5"),
-    "v4": ("#c2478f", "#ff8ccb"),
-    "v5": ("#6f7d1c", "#c6d15c"),
-    "v6": ("#8c5a3c", "#d9a583"),
-    "v7": ("#3f8fb5", "#8fd3f0"),
-}
-VERSIONS = ("v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7")  # the models' versions take these in turn
-INK = {name: light for name, (light, _) in THEME.items()}
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,  # a name may hold a dollar sign
-    "font.size": 12,
-    "axes.titlesize": 12,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.edgecolor": INK["grid"],
-    "axes.labelcolor": INK["mute"],
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "grid.color": INK["grid"],
-    "lines.linewidth": 1.8,
-    "lines.markersize": 4,
-    "xtick.color": INK["grid"],
-    "xtick.labelcolor": INK["mute"],
-    "ytick.labelcolor": INK["mute"],
-    "ytick.major.size": 0,
-    "ytick.minor.size": 0,
-}
-SOLID, DASHED, DOTTED = (1, 0), (4, 2), (3, 3)
 LEFT, RIGHT = 56, 14  # room for an axis' numbers, and for half of the last date
 LETTER, LANE = 6.2, 16  # what a letter and a line of an event's label take
-PERCENT = FuncFormatter(lambda value, _: f"{round(100 * value, 2):g}%")
 
 
 @dataclass(frozen=True)
@@ -121,9 +77,9 @@ def performance(days: pd.DataFrame, marks: Sequence[Mark], colours: Mapping[str,
     inner = WIDTH - LEFT - RIGHT - max([0.0, *(end - WIDTH for end in ends)])
     lanes = label_lanes([at * inner / (last - first) for _, at in placed], widths)
     top, heights, panels = 12.0 + LANE * (max(lanes, default=-1) + 1), (250, 130, 80), []
-    figure = _figure(WIDTH, top + sum(heights) + 76)
+    figure = new_figure(WIDTH, top + sum(heights) + 76)
     for name, height in zip(("AUC", LABEL, "labels known"), heights, strict=True):
-        axes = _axes(figure, LEFT, top, inner, height)
+        axes = new_axes(figure, LEFT, top, inner, height)
         axes.set(xlim=(first, last), ylabel=name)
         axes.yaxis.set_label_coords(-42 / inner, 0.5)
         axes.yaxis.set_major_formatter(PERCENT)
@@ -155,12 +111,12 @@ def performance(days: pd.DataFrame, marks: Sequence[Mark], colours: Mapping[str,
 def shadows(pairs: Sequence[Shadow]) -> Markup:
     """Return one panel for each pair of versions, three in a row, all with the same scale."""
     columns, width, height = min(3, len(pairs)), 346, 206
-    figure = _figure(width * columns, height * -(-len(pairs) // columns))
+    figure = new_figure(width * columns, height * -(-len(pairs) // columns))
     values = np.concatenate([array for pair in pairs for array in (pair.champion, pair.other)])
     edge = max(0.01, 0.08 * float(np.nanmax(values) - np.nanmin(values)))
     for index, pair in enumerate(pairs):
         row, column = divmod(index, columns)
-        axes = _axes(figure, width * column + LEFT, height * row + 28, width - LEFT - 20, height - 56)
+        axes = new_axes(figure, width * column + LEFT, height * row + 28, width - LEFT - 20, height - 56)
         axes.set_title(pair.title)
         axes.plot(_noon(pair.days), pair.champion, color=INK[pair.colours[0]], marker="o", dashes=SOLID)
         axes.plot(_noon(pair.days), pair.other, color=INK[pair.colours[1]], marker="o", dashes=DASHED)
@@ -173,12 +129,12 @@ def shadows(pairs: Sequence[Shadow]) -> Markup:
 def calibration(curves: Sequence[Curve]) -> Markup:
     """Return one reliability curve for each version, four in a row, all with the same scale."""
     columns, width, height, side = min(4, len(curves)), 260, 292, 190
-    figure = _figure(width * columns, height * -(-len(curves) // columns))
+    figure = new_figure(width * columns, height * -(-len(curves) // columns))
     highest = max(float(curve.bins[["predicted", "observed"]].to_numpy().max()) for curve in curves)
     limit = min(1.0, float(np.ceil(highest * 10 + 0.5)) / 10)
     for index, curve in enumerate(curves):
         row, column = divmod(index, columns)
-        axes = _axes(figure, width * column + LEFT, height * row + 48, side, side)
+        axes = new_axes(figure, width * column + LEFT, height * row + 48, side, side)
         axes.set_title(curve.title, y=1.1)
         axes.text(0, 1.04, curve.note, transform=axes.transAxes, fontsize=11, color=INK["mute"])
         axes.plot([0, limit], [0, limit], color=INK["mute"], linewidth=1, dashes=DOTTED)
@@ -199,8 +155,8 @@ def heatmap(distances: pd.DataFrame) -> Markup:
     What is above drift.MOVED has a colour of its own, so that it is seen before any shade is compared.
     """
     left, height = 210, 22 * len(distances)
-    figure = _figure(WIDTH, height + 40)
-    axes = _axes(figure, left, 6, WIDTH - left - RIGHT, height)
+    figure = new_figure(WIDTH, height + 40)
+    axes = new_axes(figure, left, 6, WIDTH - left - RIGHT, height)
     values = distances.to_numpy(dtype=np.float64)
     moved = values > MOVED
     over = (values - MOVED) / max(float(np.nanmax(values, initial=MOVED)) - MOVED, 0.1)
@@ -223,9 +179,9 @@ def heatmap(distances: pd.DataFrame) -> Markup:
 def latency(days: pd.DataFrame, milliseconds: NDArray[np.float64]) -> Markup:
     """Return median and 99th percentile by day, where days have matured, beside the distribution of all answers."""
     known = days.dropna(subset=["milliseconds", "milliseconds_p99"])
-    figure = _figure(WIDTH if len(known) else 440, 260)
+    figure = new_figure(WIDTH if len(known) else 440, 260)
     if len(known):
-        axes = _axes(figure, LEFT, 28, 580, 180)
+        axes = new_axes(figure, LEFT, 28, 580, 180)
         axes.set(title="by day, milliseconds", xlim=_span(known["day"], least=7))
         for name, dashes in (("milliseconds", SOLID), ("milliseconds_p99", DASHED)):
             axes.plot(_noon(known["day"]), known[name], color=INK["v0"], dashes=dashes, marker="o", markersize=3)
@@ -235,7 +191,7 @@ def latency(days: pd.DataFrame, milliseconds: NDArray[np.float64]) -> Markup:
         else:
             axes.set_ylim(bottom=0)
         _dates([axes], ticks=9)
-    axes = _axes(figure, 700 if len(known) else LEFT, 28, 326, 180)
+    axes = new_axes(figure, 700 if len(known) else LEFT, 28, 326, 180)
     low = max(float(milliseconds.min()), 1e-3) / 1.2
     edges = np.geomspace(low, max(float(milliseconds.max()) * 1.2, low * 10), 45)
     counts, _ = np.histogram(np.maximum(milliseconds, low), edges)
@@ -306,16 +262,6 @@ def _plain_log(axis: Axis) -> None:
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
-
-
-def _figure(width: float, height: float) -> Figure:
-    return Figure(figsize=(width / 72, height / 72), dpi=72)
-
-
-def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Return axes at a place in pixels from the top left corner."""
-    x, y = figure.get_size_inches() * 72
-    return figure.add_axes((left / x, 1 - (top + height) / y, width / x, height / y))
 
 
 def _svg(figure: Figure, label: str, attributes: str = "") -> Markup:

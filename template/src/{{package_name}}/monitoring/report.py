@@ -17,6 +17,7 @@ from .. import problem
 from ..errors import DataError
 from ..lake import partition_days, partition_path
 from ..training.evaluate import auc, calibration_bins, calibration_error
+from ..training.style import THEME, VERSIONS
 from . import plots
 from .daily import COMPARED, DECISIONS, DRIFT, PERFORMANCE, WINDOW
 from .drift import MOVED
@@ -40,7 +41,7 @@ COLUMNS = {
     DRIFT: {"feature": TEXT, **dict.fromkeys(("distance", "nulls", "before", "now"), NUMBER), "moved": TRUTH},
     DECISIONS: {"action": TEXT, "reason": TEXT},
 }
-# An event's kind -> what the timeline calls it, and its colour in plots.THEME.
+# An event's kind -> what the timeline calls it, and its colour in style.THEME.
 KINDS = {
     "deploy": ("first deploy", "green"),
     "retrain": ("retrained", "slate"),
@@ -111,7 +112,7 @@ def _render(tables: Mapping[str, pd.DataFrame], events: Sequence[Event], title: 
     predictions, cohorts, days = tables[PREDICTIONS], tables[COHORTS], tables[PERFORMANCE]
     scored = (cohorts[f"{alias}_version"] for alias in ALIASES)
     versions = _versions(predictions["champion_version"], days["version"], *scored)
-    colours = {version: plots.VERSIONS[index % len(plots.VERSIONS)] for index, version in enumerate(versions)}
+    colours = {version: VERSIONS[index % len(VERSIONS)] for index, version in enumerate(versions)}
     marked = [(row, event) for row, event in enumerate(events, start=1) if event.kind in MARKED]
     words = len(marked) <= MARKED_WORDS
     marks = [plots.Mark(event.at, _label(event) if words else str(row), KINDS[event.kind][1]) for row, event in marked]
@@ -122,7 +123,7 @@ def _render(tables: Mapping[str, pd.DataFrame], events: Sequence[Event], title: 
     environment.filters |= {"day": _day, "number": _number}
     return environment.get_template("report.html").render(
         title=title,
-        theme=plots.THEME,
+        theme=THEME,
         problem=problem,
         moved_above=MOVED,
         compared=COMPARED,

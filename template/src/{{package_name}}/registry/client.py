@@ -32,13 +32,12 @@ from ..errors import BundleError, GateError, RegistryError
 from . import moves, pruning
 from .explained import ABSENT, REFUSED, TAKEN, explained
 from .moves import ALIASES, CHALLENGER, CHAMPION, PREVIOUS, Move
+from .runs import BUNDLE, log_run
 
 if TYPE_CHECKING:
     from ..training.pipeline import Candidate
 
 __all__ = ["ALIASES", "CHALLENGER", "CHAMPION", "PREVIOUS", "Registry", "Version", "describe"]
-
-BUNDLE = "bundle"
 
 
 @dataclass(frozen=True)
@@ -79,17 +78,10 @@ class Registry:
         return path is None or path.exists()
 
     def register(self, candidate: Candidate, tags: Mapping[str, str]) -> Version:
-        """Log a candidate (parameters, metrics, bundle) and register it as a new version, without an alias."""
+        """Log a candidate's run (see runs.py) and register it as a new version, without an alias."""
         with explained(self._uri):
             client = self._runs(create=True)
-            run = client.create_run(self._experiment(client), run_name=f"until-{candidate.manifest.tested_until}")
-            for key, value in candidate.parameters.items():
-                client.log_param(run.info.run_id, key, value)
-            for key, number in candidate.manifest.metrics.items():
-                client.log_metric(run.info.run_id, key, number)
-            client.log_artifacts(run.info.run_id, str(candidate.folder), BUNDLE)
-            client.log_dict(run.info.run_id, {"gates": [gate.record() for gate in candidate.gates]}, "gates.json")
-            client.set_terminated(run.info.run_id)
+            run = log_run(client, self._experiment(client), candidate, tags)
             with _unless_taken():
                 if not client.search_registered_models(f"name = '{self._name}'"):
                     client.create_registered_model(self._name)

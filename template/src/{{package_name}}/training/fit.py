@@ -41,6 +41,11 @@ class Fitted:
         probabilities: NDArray[np.float32] = self.classifier.predict_proba(matrix)
         return probabilities[:, 1].astype(np.float64)
 
+    def gains(self, names: Sequence[str]) -> dict[str, float]:
+        """Return each input's total gain over all splits, by its name; `names` are the matrix's columns in order."""
+        found: Mapping[str, Any] = self.classifier.get_booster().get_score(importance_type="total_gain")
+        return {name: float(found.get(f"f{column}", 0.0)) for column, name in enumerate(names)}
+
     def onnx(self) -> bytes:
         """Return the model as ONNX: input (n, k) float32, outputs label and probabilities (n, 2)."""
         width = len(self.categories) + len(problem.NUMERIC)
@@ -55,21 +60,39 @@ def learn_categories(rows: pd.DataFrame) -> dict[str, list[str]]:
     return {name: sorted(rows[name].unique().tolist()) for name in problem.CATEGORICAL}
 
 
+Matrices = tuple[NDArray[np.float32], NDArray[np.float32]]
+Labels = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+
+
+def probe(
+    matrices: Matrices, labels: Labels, categories: int, seed: int, parameters: Mapping[str, Any]
+) -> xgboost.XGBClassifier:
+    """Return a model of the training rows, stopped where it was best on the validation rows; see `fit`."""
+    common = _common(matrices, categories, seed, parameters)
+    classifier = xgboost.XGBClassifier(n_estimators=MAXIMUM_TREES, early_stopping_rounds=PATIENCE, **common)
+    classifier.fit(matrices[0], labels[0], eval_set=[(matrices[1], labels[1])], verbose=False)
+    return classifier
+
+
 def fit(
-    matrices: tuple[NDArray[np.float32], NDArray[np.float32]],
-    labels: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    matrices: Matrices,
+    labels: Labels,
     categories: Mapping[str, Sequence[str]],
     seed: int,
+    parameters: Mapping[str, Any] = PARAMETERS,
 ) -> Fitted:
     """Choose the number of trees on the validation rows, then fit that many on training and validation rows.
 
-    `matrices` and `labels` hold the (training, validation) rows, the validation rows later in time than the others.
+    `matrices` and `labels` hold the (training, validation) rows, the validation rows later in time than the others;
+    `parameters` are XGBoost's.
     """
-    kinds = ["c"] * len(categories) + ["q"] * (matrices[0].shape[1] - len(categories))
-    common = {**PARAMETERS, "feature_types": kinds, "enable_categorical": True, "random_state": seed, "n_jobs": 2}
-    probe = xgboost.XGBClassifier(n_estimators=MAXIMUM_TREES, early_stopping_rounds=PATIENCE, **common)
-    probe.fit(matrices[0], labels[0], eval_set=[(matrices[1], labels[1])], verbose=False)
-    trees = max(MINIMUM_TREES, int(probe.best_iteration) + 1)
-    classifier = xgboost.XGBClassifier(n_estimators=trees, **common)
+    probed = probe(matrices, labels, len(categories), seed, parameters)
+    trees = max(MINIMUM_TREES, int(probed.best_iteration) + 1)
+    classifier = xgboost.XGBClassifier(n_estimators=trees, **_common(matrices, len(categories), seed, parameters))
     classifier.fit(np.concatenate(matrices), np.concatenate(labels))
     return Fitted(classifier, categories, trees)
+
+
+def _common(matrices: Matrices, categories: int, seed: int, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = ["c"] * categories + ["q"] * (matrices[0].shape[1] - categories)
+    return {**parameters, "feature_types": kinds, "enable_categorical": True, "random_state": seed, "n_jobs": 2}

@@ -15,15 +15,18 @@ from numpy.typing import NDArray
 from .. import bundle, problem
 from ..errors import DataError
 from ..features.feature_view import FeatureView
+from . import card, plots
 from .dataset import Split
-from .evaluate import measure
-from .fit import Fitted, fit, learn_categories
+from .evaluate import Labels, measure
+from .fit import PARAMETERS, Fitted, fit, learn_categories
 from .gates import Evidence, Gate, judge, passed
 from .probes import observe, time_rows
+from .simple import BASELINE, COMPARED, LOGISTIC, NAMES, baseline, logistic
 
 REFERENCE_ROWS = 5000
 GOLDEN_ROWS = 50
 MINIMUM_ROWS = 500
+THE_MODEL = "the model"
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,10 @@ class Candidate:
     manifest: bundle.Manifest
     gates: Sequence[Gate]
     parameters: Mapping[str, Any]
+    slices: Mapping[str, Mapping[str, float]]
+    """By `name=value` of problem.SLICES: measures of the test rows, of those that hold both outcomes."""
+    artifacts: Mapping[str, bytes]
+    """File name -> content of what people look at: plots and the model card."""
 
     @property
     def passed(self) -> bool:
@@ -42,17 +49,30 @@ class Candidate:
         return passed(self.gates)
 
 
-def train(
-    rows: pd.DataFrame,
-    split: Split,
-    views: Sequence[FeatureView],
-    folder: Path,
-    champion: bundle.Bundle | None,
-    seed: int,
-) -> Candidate:
-    """Fit on the split's older days, judge on its last week, and write the bundle to `folder`.
+@dataclass(frozen=True)
+class Prepared:
+    """The rows of a split, and what the models get of them; keys are train, validation and test."""
 
-    `rows` is dataset.training_set's. Raises DataError when a part of the split has too few labelled rows.
+    parts: Mapping[str, pd.DataFrame]
+    categories: Mapping[str, Sequence[str]]
+    inputs: Mapping[str, NDArray[np.float32]]
+    labels: Mapping[str, Labels]
+
+    @property
+    def seen(self) -> pd.DataFrame:
+        """The rows that a model is fitted on: all but the test rows."""
+        return pd.concat([self.parts["train"], self.parts["validation"]])
+
+    @property
+    def fitting(self) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], tuple[Labels, Labels]]:
+        """The matrices and the labels of the (training, validation) rows."""
+        return (self.inputs["train"], self.inputs["validation"]), (self.labels["train"], self.labels["validation"])
+
+
+def prepare(rows: pd.DataFrame, split: Split) -> Prepared:
+    """Return the three parts of dataset.training_set's rows; categories are those of the rows before the test days.
+
+    Raises DataError when a part has too few labelled rows.
     """
     day = rows["day"]
     parts = {
@@ -63,30 +83,57 @@ def train(
     if min(len(part) for part in parts.values()) < MINIMUM_ROWS:
         counts = ", ".join(f"{name} {len(part)}" for name, part in parts.items())
         raise DataError(f"too few labelled rows before {split.until}: {counts}, each needs {MINIMUM_ROWS}; land more")
-    seen = pd.concat([parts["train"], parts["validation"]])
-    categories = learn_categories(seen)
+    categories = learn_categories(rows[day < split.test])
     inputs = {name: bundle.matrix(categories, problem.NUMERIC, columns(part)) for name, part in parts.items()}
     labels = {name: part["label"].to_numpy(dtype=bool) for name, part in parts.items()}
-    fitted = fit((inputs["train"], inputs["validation"]), (labels["train"], labels["validation"]), categories, seed)
+    return Prepared(parts, categories, inputs, labels)
+
+
+def train(
+    rows: pd.DataFrame,
+    split: Split,
+    views: Sequence[FeatureView],
+    folder: Path,
+    champion: bundle.Bundle | None,
+    seed: int,
+    parameters: Mapping[str, Any] = PARAMETERS,
+) -> Candidate:
+    """Fit on the split's older days, judge on its last week, and write the bundle to `folder`.
+
+    `rows` is dataset.training_set's, `parameters` are XGBoost's. Raises DataError when a part of the split has too
+    few labelled rows.
+    """
+    prepared = prepare(rows, split)
+    categories, test, seen = prepared.categories, prepared.parts["test"], prepared.seen
+    inputs, labels = prepared.inputs["test"], prepared.labels["test"]
+    (matrices, outcomes), old = prepared.fitting, np.concatenate(prepared.fitting[0])
+    fitted = fit(matrices, outcomes, categories, seed, parameters)
     model = fitted.onnx()
-    native = fitted.score(inputs["test"])
+    native = fitted.score(inputs)
     scorer = bundle.Scorer(model)
-    exported = scorer.score(inputs["test"])
+    exported = scorer.score(inputs)
+    simple = {
+        LOGISTIC: logistic(old, np.concatenate(outcomes), len(categories), inputs),
+        BASELINE: baseline(seen, test),
+    }
     evidence = Evidence(
-        labels=labels["test"],
-        days=parts["test"]["day"].to_numpy().astype("datetime64[D]"),
-        groups={name: parts["test"][name].to_numpy() for name in problem.SLICES},
+        labels=labels,
+        days=test["day"].to_numpy().astype("datetime64[D]"),
+        groups={name: test[name].to_numpy() for name in problem.SLICES},
         candidate=native,
         onnx=exported,
-        baseline=baseline(seen, parts["test"]),
-        champion=champion.score(columns(parts["test"])) if champion else None,
-        milliseconds=time_rows(scorer, inputs["test"]),
+        baseline=simple[BASELINE],
+        champion=champion.score(columns(test)) if champion else None,
+        milliseconds=time_rows(scorer, inputs),
         behaviours=observe(
             problem.BEHAVIOURS,
             lambda changed: scorer.score(bundle.matrix(categories, problem.NUMERIC, changed)),
-            columns(parts["test"]),
+            columns(test),
         ),
     )
+    scores = {THE_MODEL: native, **{NAMES[key]: values for key, values in simple.items()}}
+    measured = {name: measure(labels, values) for name, values in scores.items()}
+    beside = {f"{key}_{name}": measured[NAMES[key]][name] for key in simple for name in COMPARED}
     manifest = bundle.Manifest(
         name=problem.NAME,
         categories=categories,
@@ -96,7 +143,7 @@ def train(
         trained_until=split.test.isoformat(),
         tested_until=split.until.isoformat(),
         data_fingerprint=fingerprint(rows),
-        metrics=measure(evidence.labels, native) | {"baseline_auc": measure(evidence.labels, evidence.baseline)["auc"]},
+        metrics=measured[THE_MODEL] | beside,
         files={},
     )
     reference = seen.sample(min(REFERENCE_ROWS, len(seen)), random_state=seed)
@@ -105,12 +152,23 @@ def train(
     )
     files = {
         bundle.MODEL: model,
-        bundle.GOLDEN: _golden(inputs["test"], exported),
+        bundle.GOLDEN: _golden(inputs, exported),
         bundle.REFERENCE: _parquet(reference),
     }
     digest = bundle.write(folder, manifest, files)
-    parameters = {**_parameters(fitted), "seed": seed, "rows": len(rows)}
-    return Candidate(folder, digest, bundle.verify(folder, digest)[0], judge(evidence, seed), parameters)
+    gates = judge(evidence, seed)
+    by_slice = _by_slice(evidence)
+    counts = {f"{name}_rows": len(part) for name, part in prepared.parts.items()}
+    known = {**_parameters(fitted), "seed": seed, "rows": len(rows), **counts}
+    months = plots.by_month(_months(seen), np.concatenate(outcomes), fitted.score(old))
+    artifacts = {
+        "roc.png": plots.roc(labels, scores),
+        "calibration.png": plots.calibration(labels, scores),
+        "importance.png": plots.importance(fitted.gains(manifest.inputs)),
+        "error_by_month.png": plots.months(months, plots.by_month(_months(test), labels, native)),
+        "model_card.md": card.render(manifest, split.validation, known, measured, by_slice, gates),
+    }
+    return Candidate(folder, digest, bundle.verify(folder, digest)[0], gates, known, by_slice, artifacts)
 
 
 def columns(rows: pd.DataFrame) -> dict[str, NDArray[np.generic]]:
@@ -118,16 +176,11 @@ def columns(rows: pd.DataFrame) -> dict[str, NDArray[np.generic]]:
     return {name: rows[name].to_numpy() for name in (*problem.CATEGORICAL, *problem.NUMERIC)}
 
 
-def baseline(seen: pd.DataFrame, asked: pd.DataFrame) -> NDArray[np.float64]:
-    """Return the historic label rate by problem.BASELINE, the overall rate where they are new."""
-    keys = list(problem.BASELINE)
-    rates = seen.groupby(keys)["label"].mean().rename("rate")
-    return asked[keys].join(rates, on=keys)["rate"].fillna(seen["label"].mean()).to_numpy(dtype=np.float64)
-
-
 def fingerprint(rows: pd.DataFrame) -> str:
     """Return a hash of the training rows, which tells whether two trainings saw the same data."""
-    hashed = pd.util.hash_pandas_object(rows[[*problem.ENTITY, *problem.NUMERIC, "label"]], index=False)
+    hashed = pd.util.hash_pandas_object(
+        rows[list(dict.fromkeys((*problem.ENTITY, *problem.CATEGORICAL, *problem.NUMERIC, "label")))], index=False
+    )
     return hashlib.sha256(hashed.to_numpy().tobytes()).hexdigest()[:16]
 
 
@@ -135,6 +188,21 @@ def _parameters(fitted: Fitted) -> dict[str, Any]:
     return {key: value for key, value in fitted.classifier.get_xgb_params().items() if value is not None} | {
         "trees": fitted.trees
     }
+
+
+def _by_slice(evidence: Evidence) -> dict[str, dict[str, float]]:
+    """Return the measures of each value of problem.SLICES in the test rows, of those that hold both outcomes."""
+    found = {
+        f"{name}={group}": measure(evidence.labels[groups == group], evidence.candidate[groups == group])
+        for name, groups in evidence.groups.items()
+        for group in np.unique(groups)
+    }
+    return {name: figures for name, figures in found.items() if not np.isnan(figures["auc"])}
+
+
+def _months(rows: pd.DataFrame) -> NDArray[np.datetime64]:
+    """Return the month of each row's prediction (UTC)."""
+    return rows["prediction_time"].to_numpy().astype("datetime64[s]").astype("datetime64[M]")
 
 
 def _golden(inputs: NDArray[np.float32], scores: NDArray[np.float64]) -> bytes:
