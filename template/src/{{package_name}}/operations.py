@@ -117,7 +117,7 @@ class Project:
             self.registry.fetch(version, folder)
         return bundle.load(folder, version.digest)
 
-    def monitor(self, day: date, seed: int) -> Decision:
+    def monitor(self, day: date) -> Decision:
         """Record one UTC day and return what the policy decides."""
         settings = self.settings
         serving = {}
@@ -137,7 +137,6 @@ class Project:
             serving,
             last,
             day,
-            seed,
         )
 
 
