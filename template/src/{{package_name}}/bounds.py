@@ -57,6 +57,14 @@ class PolicyBounds:
     """Below what the champion's own test week promised."""
     retrain_pause_days: int
     shadow_days: int
-    promotion_auc_loss: float
+    """Matured days before a challenger is settled, so that each weekday had its say."""
+    shadow_days_most: int
+    """Matured days after which a challenger is refused that is not proven better."""
+    promotion_auc_gain: float
+    """The gain that is worth a promotion: a challenger is refused as soon as it is surely below."""
     rollback_days: int
+    """Matured days before a promotion is undone: one day is an accident."""
+    rollback_days_most: int
+    """Matured days after which a promotion is no longer undone: what is wrong by then asks for a retraining."""
     rollback_auc_loss: float
+    """A champion is rolled back when it is surely this much worse than its predecessor."""

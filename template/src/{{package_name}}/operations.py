@@ -168,7 +168,7 @@ class Project:
         version = champion.path.name.partition("-")[0]
         return Scorer(champion, version, self.con, list(self.views.values()), self.settings.features, _git_commit())
 
-    def monitor(self, day: date, seed: int) -> Decision:
+    def monitor(self, day: date) -> Decision:
         """Record one UTC day and return what the policy decides."""
         settings = self.settings
         serving = {}
@@ -188,7 +188,6 @@ class Project:
             serving,
             last,
             day,
-            seed,
         )
 
     def unused(self, newest: int) -> list[Version]:

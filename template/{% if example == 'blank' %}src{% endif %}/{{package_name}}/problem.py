@@ -142,8 +142,10 @@ POLICY = PolicyBounds(
     auc_loss=0.03,
     retrain_pause_days=14,
     shadow_days=4,
-    promotion_auc_loss=0.01,
+    shadow_days_most=70,
+    promotion_auc_gain=0.01,
     rollback_days=2,
+    rollback_days_most=28,
     rollback_auc_loss=0.02,
 )
 

@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-from .compose import Seed, make_project, make_settings, parse_day, write_report
+from .compose import make_project, make_settings, parse_day, write_report
 
 app = typer.Typer(no_args_is_help=True, help="What production did, and what to do about it.")
 
 
 @app.command("run")
-def monitor_run(day: Annotated[date, typer.Option(parser=parse_day, metavar="DATE")], seed: Seed = 7) -> None:
+def monitor_run(day: Annotated[date, typer.Option(parser=parse_day, metavar="DATE")]) -> None:
     """Record one UTC day: mature labels, measure, and say what the policy decides."""
-    decision = make_project().monitor(day, seed)
+    decision = make_project().monitor(day)
     print(f"{decision.action}: {decision.reason}")
 
 

@@ -1,6 +1,6 @@
 """The daily run: what the evidence of one day is, what the policy makes of it, and both on record."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,14 +14,16 @@ from ..lake import partition_days, write_partition
 from ..landing import quarantined
 from .drift import drift
 from .labels import COHORTS, PREDICTIONS, mature, read_days, store_predictions
-from .performance import compare, realised
+from .performance import daily_gains, realised
 from .policy import Decision, Evidence, decide
 
 PERFORMANCE = "performance"
 DRIFT = "drift"
 DECISIONS = "decisions"
 WINDOW = problem.POLICY.recent_days
-COMPARED = 28  # days a challenger or a predecessor is compared over, at most
+# Days that are read to compare two versions: as many as the policy looks at, and four weeks that may be missing.
+COMPARED = max(problem.POLICY.shadow_days_most, problem.POLICY.rollback_days_most) + 28
+HELD = 28  # days back in which a partition in quarantine still stops retraining
 
 
 def run(
@@ -33,7 +35,6 @@ def run(
     serving: Mapping[str, tuple[str, bundle.Manifest, Path]],
     last_training: date,
     day: date,
-    seed: int,
 ) -> Decision:
     """Record one UTC day and return the policy's decision; running a day again replaces its records.
 
@@ -50,7 +51,7 @@ def run(
     moved: list[str] = []
     if "champion" in serving:
         moved = _drift(monitoring, serving["champion"], day)
-    evidence = _evidence(monitoring, quarantine, serving, last_training, day, moved, seed)
+    evidence = _evidence(monitoring, quarantine, serving, last_training, day, moved)
     decision = decide(evidence)
     record = {"action": str(decision.action), "reason": decision.reason, "evidence": str(asdict(evidence))}
     _write(monitoring, DECISIONS, day, pd.DataFrame([record]))
@@ -75,7 +76,6 @@ def _evidence(
     last_training: date,
     day: date,
     moved: list[str],
-    seed: int,
 ) -> Evidence:
     matured = [cohort for cohort in partition_days(monitoring, COHORTS) if cohort <= day]
     cohorts = read_days(monitoring, COHORTS, matured[-COMPARED:])
@@ -83,21 +83,19 @@ def _evidence(
     mine = cohorts[cohorts["champion_version"] == champion] if len(cohorts) else cohorts
     whole = _whole_days(cohorts, mine)
     recent = mine[mine["day"].isin(whole[-WINDOW:])] if len(mine) else mine
-    pairs = {}
-    for alias in ("challenger", "previous"):
-        number = serving[alias][0] if alias in serving else None
-        rows = mine[(mine[f"{alias}_version"] == number) & mine["day"].isin(whole)] if number and len(mine) else None
-        pairs[alias] = (compare(rows, alias, seed), rows["day"].nunique()) if rows is not None else (None, 0)
-    held = quarantined(quarantine, day - timedelta(days=COMPARED), day + timedelta(days=1))
+    gains: dict[str, Sequence[float]] = {"challenger": (), "previous": ()}
+    for alias in gains.keys() & serving.keys():
+        if len(mine):
+            rows = mine[(mine[f"{alias}_version"] == serving[alias][0]) & mine["day"].isin(whole)]
+            gains[alias] = daily_gains(rows, alias).tolist()
+    held = quarantined(quarantine, day - timedelta(days=HELD), day + timedelta(days=1))
     return Evidence(
         quarantined=[f"{table} of {when}" for table, when in held],
         recent=realised(recent) if len(recent) else {"coverage": 0.0, "count": 0.0},
         recent_days=min(WINDOW, len(whole)),
         promised_auc=serving["champion"][1].metrics["auc"] if champion else float("nan"),
-        challenger=pairs["challenger"][0],
-        challenger_days=pairs["challenger"][1],
-        previous=pairs["previous"][0],
-        previous_days=pairs["previous"][1],
+        challenger=gains["challenger"],
+        previous=gains["previous"],
         days_since_training=(day - last_training).days,
         shadowing="challenger" in serving,
         drifted=moved,

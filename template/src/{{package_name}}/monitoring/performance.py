@@ -1,11 +1,9 @@
 """Realised performance on matured cohorts, always with its label coverage."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 
-from ..training.evaluate import auc, auc_difference, auc_interval, calibration_error
+from ..training.evaluate import auc, auc_interval, calibration_error
 
 
 def realised(cohorts: pd.DataFrame, score: str = "champion_score") -> dict[str, float]:
@@ -28,15 +26,16 @@ def realised(cohorts: pd.DataFrame, score: str = "champion_score") -> dict[str, 
     }
 
 
-def compare(cohorts: pd.DataFrame, other: str, seed: int) -> Mapping[str, float] | None:
-    """Return evaluate.auc_difference of the champion minus `other` on the rows both scored, or None without rows."""
+def daily_gains(cohorts: pd.DataFrame, other: str) -> pd.Series:
+    """Return, by day, the AUC of `other` minus the champion's on the day's labelled rows that both scored.
+
+    A day counts once however many rows it has: its weather favours one of two models, and that is most of what a
+    difference varies by. Days with one outcome only have no AUC and are left out.
+    """
     both = cohorts[cohorts["label"].notna() & cohorts["champion_score"].notna() & cohorts[f"{other}_score"].notna()]
-    if both.empty:
-        return None
-    return auc_difference(
-        both["label"].to_numpy(dtype=bool),
-        both["champion_score"].to_numpy(dtype=np.float64),
-        both[f"{other}_score"].to_numpy(dtype=np.float64),
-        both["day"].to_numpy().astype("datetime64[D]"),
-        seed,
-    )
+    gains = {}
+    for day, rows in both.groupby("day"):
+        labels = rows["label"].to_numpy(dtype=bool)
+        theirs, ours = (rows[f"{alias}_score"].to_numpy(dtype=np.float64) for alias in (other, "champion"))
+        gains[day] = auc(labels, theirs) - auc(labels, ours)
+    return pd.Series(gains, dtype=np.float64).dropna()

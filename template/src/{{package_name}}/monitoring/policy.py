@@ -4,8 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+
 from ..bounds import PolicyBounds
 from ..problem import LABEL, MINIMUM_COVERAGE, POLICY
+from .sequential import bounds as running_bounds
+
+# How many standard deviations of a day a difference is that each test should prove soonest. Both hold for any.
+GRADUAL = 0.5  # a model trained on newer data
+DRASTIC = 5.0  # a broken model
 
 
 class Action(StrEnum):
@@ -22,7 +29,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known at the end of a day. A comparison is evaluate.auc_difference, champion minus the other."""
+    """What is known at the end of a day. A comparison is performance.daily_gains of the days since it began."""
 
     quarantined: Sequence[str]
     recent: Mapping[str, float]
@@ -30,10 +37,8 @@ class Evidence:
     recent_days: int
     promised_auc: float
     """The champion's AUC on its own test week."""
-    challenger: Mapping[str, float] | None
-    challenger_days: int
-    previous: Mapping[str, float] | None
-    previous_days: int
+    challenger: Sequence[float]
+    previous: Sequence[float]
     days_since_training: int
     shadowing: bool
     drifted: Sequence[str]
@@ -63,28 +68,56 @@ def decide(evidence: Evidence, bounds: PolicyBounds = POLICY) -> Decision:
     return Decision(Action.NOTHING, "performance and inputs are as expected")
 
 
+@dataclass(frozen=True)
+class _Gain:
+    """How far another version's AUC lies above the champion's, on the mean of the days, with its 95 % bounds."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def _gain(days: Sequence[float], effect: float) -> _Gain:
+    """Return what all days together say today. The bounds hold on every day on which this is asked."""
+    values = np.array(days)
+    low, high = running_bounds(values, effect)
+    return _Gain(float(values.mean()), float(low[-1]), float(high[-1]))
+
+
 def _roll_back(evidence: Evidence, bounds: PolicyBounds) -> Decision | None:
-    found = evidence.previous
-    if found is None or evidence.previous_days < bounds.rollback_days or not found["high"] < -bounds.rollback_auc_loss:
+    days = len(evidence.previous)
+    if not bounds.rollback_days <= days <= bounds.rollback_days_most:
+        return None
+    gain = _gain(evidence.previous, DRASTIC)
+    if not gain.low > bounds.rollback_auc_loss:
         return None
     return Decision(
         Action.ROLL_BACK,
-        f"over {evidence.previous_days} matured days the champion's AUC is {-found['difference']:.3f} below its "
-        f"predecessor's on the same rows (at least {-found['high']:.3f} at 95 %)",
+        f"over {days} matured days the champion's AUC is {gain.mean:.3f} below its predecessor's on the same rows "
+        f"(at least {gain.low:.3f} at 95 %)",
     )
 
 
 def _settle_challenger(evidence: Evidence, bounds: PolicyBounds) -> Decision | None:
-    found = evidence.challenger
-    if found is None or evidence.challenger_days < bounds.shadow_days:
+    """Promote what is proven better, refuse what is proven not worth it, and what has had its time.
+
+    That a challenger is not much worse is no reason: of those that are no better, most would be promoted.
+    """
+    days = len(evidence.challenger)
+    if days < bounds.shadow_days:
         return None
-    gain, least = -found["difference"], -found["high"]
+    gain = _gain(evidence.challenger, GRADUAL)
     figures = (
-        f"over {evidence.challenger_days} shadowed days its AUC differs by {gain:+.3f} (at least {least:+.3f} at 95 %)"
+        f"over {days} shadowed days its AUC differs by {gain.mean:+.3f} "
+        f"(at least {gain.low:+.3f}, at most {gain.high:+.3f}, each at 95 %)"
     )
-    if least >= -bounds.promotion_auc_loss:
+    if gain.low > 0:
         return Decision(Action.PROMOTE, figures)
-    return Decision(Action.REFUSE, f"{figures}, worse than the {-bounds.promotion_auc_loss:+.3f} allowed")
+    if gain.high < bounds.promotion_auc_gain:
+        return Decision(Action.REFUSE, f"{figures}, less than the {bounds.promotion_auc_gain:+.3f} that is worth it")
+    if days >= bounds.shadow_days_most:
+        return Decision(Action.REFUSE, f"{figures}, not proven better in the {bounds.shadow_days_most} days it has")
+    return None
 
 
 def _retrain(evidence: Evidence, bounds: PolicyBounds) -> Decision | None:

@@ -164,7 +164,7 @@ class Replay:
         self.server.start()
 
     def _evening(self, day: date) -> None:
-        decision = self.project.monitor(day, self.seed)
+        decision = self.project.monitor(day)
         self._act(day, decision)
         for fault in (Fault.BAD_CANDIDATE, Fault.FORCED_PROMOTION):
             if self._planted(fault, day):
