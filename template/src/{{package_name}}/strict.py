@@ -100,7 +100,7 @@ def require_parquet(content: bytes, path: Path) -> None:
 def require_model(content: bytes, path: Path) -> None:
     """Refuse what is not ONNX, and a model that is not whole in itself: external data, operators of no standard.
 
-    onnxruntime would open a file that a model names, wherever it is.
+    onnxruntime opens a file that a model names, beneath the folder that the process runs in.
     """
     todo: list[tuple[str, memoryview]] = [("model", memoryview(content))]
     graphs = 0

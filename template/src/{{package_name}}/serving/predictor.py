@@ -94,9 +94,7 @@ class Predictor:
 
     def _load(self, target: str) -> Served:
         version, _, prefix = target.partition("-")
-        loaded = bundle.load(self.bundles / target)
-        if not prefix or not loaded.digest.startswith(prefix):
-            raise BundleError(f"{target} is not the bundle that its name says; remove it and sync again")
+        loaded = bundle.load(self.bundles / target, prefix)
         published = self.online.definitions()
         for view in loaded.manifest.views:
             if published.get(view.name, view.definition) != view.definition:
