@@ -20,7 +20,7 @@ from scipy.stats import norm
 
 CHALLENGERS, SPANS, DAYS = 400, 10, problem.POLICY.shadow_days_most
 CORRELATION = 0.93
-AUC, DAILY, OWN = 0.745, 0.06, 0.0145  # the mean; what all models' AUC varies by from day to day; what one's does
+AUC, DAILY, OWN = 0.745, 0.06, 0.0135  # the mean; what all models' AUC varies by from day to day; what one's does
 WORTH = problem.POLICY.promotion_auc_gain
 SEED = 7
 ALLOWED, WANTED = 0.05, 0.80
