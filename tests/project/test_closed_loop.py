@@ -1,4 +1,4 @@
-"""The closed loop over a month, on Redis, and what a whole year says of the model. Nothing is replaced.
+"""The closed loop over six weeks, on Redis, and what a whole year says of the model. Nothing is replaced.
 
 The demo and the tutorial are the same loop on the embedded online store.
 """
@@ -85,8 +85,8 @@ def test_the_loop_closes(golden_project: Path, trained: Path, redis: str, monkey
     monkeypatch.setenv(f"{PREFIX}ONLINE_URL", redis)
     before = {path for path in golden_project.rglob("*") if "__pycache__" not in path.parts}
     said = run(
-        golden_project, trained, "simulate", "--from", "2013-04-08", "--to", "2013-05-08",
-        "--inject", "bad-candidate@2013-05-01", "--inject", "forced-promotion@2013-05-02",
+        golden_project, trained, "simulate", "--from", "2013-07-04", "--to", "2013-08-11",
+        "--inject", "bad-candidate@2013-08-03", "--inject", "forced-promotion@2013-08-04",
         "--expect", "retrain", "--expect", "promotion", "--expect", "refusal", "--expect", "rollback",
     )  # fmt: skip
     assert "FAILED" not in said
@@ -147,12 +147,12 @@ print(json.dumps({
 
 
 def test_features_over_http_equal_the_offline_join(golden_project: Path, trained: Path):
-    """Every feature of every prediction of the month above, to the last bit; and a difference is told by its name."""
+    """Every feature of every prediction of the weeks above, to the last bit; and a difference is told by its name."""
     command = [str(golden_project / ".venv" / "bin" / "python"), "-c", SKEW, str(trained)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["days"] == 30
+    assert found["days"] == 38
     assert found["rows"] > 900 * found["days"]
     assert found["differences"] == {}
     assert found["planted"] == found["expected"]

@@ -42,13 +42,14 @@ class Mark:
 
 @dataclass(frozen=True)
 class Shadow:
-    """Two versions on the same rows: their cumulative AUC by `days`, and their colours, names of THEME."""
+    """How far another version's AUC lay above the champion's: the mean until each of `days`, and its running bounds."""
 
     title: str
     days: pd.DatetimeIndex
-    champion: NDArray[np.float64]
-    other: NDArray[np.float64]
-    colours: tuple[str, str]
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    colour: str
 
 
 @dataclass(frozen=True)
@@ -109,20 +110,21 @@ def performance(days: pd.DataFrame, marks: Sequence[Mark], colours: Mapping[str,
 
 @matplotlib.rc_context(STYLE)
 def shadows(pairs: Sequence[Shadow]) -> Markup:
-    """Return one panel for each pair of versions, three in a row, all with the same scale."""
+    """Return one panel for each pair of versions, three in a row, each with a scale of its own around zero."""
     columns, width, height = min(3, len(pairs)), 346, 206
     figure = new_figure(width * columns, height * -(-len(pairs) // columns))
-    values = np.concatenate([array for pair in pairs for array in (pair.champion, pair.other)])
-    edge = max(0.01, 0.08 * float(np.nanmax(values) - np.nanmin(values)))
     for index, pair in enumerate(pairs):
         row, column = divmod(index, columns)
         axes = new_axes(figure, width * column + LEFT, height * row + 28, width - LEFT - 20, height - 56)
         axes.set_title(pair.title)
-        axes.plot(_noon(pair.days), pair.champion, color=INK[pair.colours[0]], marker="o", dashes=SOLID)
-        axes.plot(_noon(pair.days), pair.other, color=INK[pair.colours[1]], marker="o", dashes=DASHED)
-        axes.set(xlim=_span(pair.days), ylim=(np.nanmin(values) - edge, np.nanmax(values) + edge))
+        axes.axhline(0, color=INK["mute"], linewidth=1, dashes=DASHED)
+        axes.plot(_noon(pair.days), pair.mean, color=INK[pair.colour], marker="o", dashes=SOLID)
+        for bound in (pair.low, pair.high):  # infinite on the first days
+            axes.plot(_noon(pair.days), np.where(np.isfinite(bound), bound, np.nan), color=INK[pair.colour])
+        edge = max(0.02, 2 * float(np.abs(pair.mean).max()))
+        axes.set(xlim=_span(pair.days), ylim=(-edge, edge))
         _dates([axes], ticks=5)
-    return _svg(figure, "cumulative AUC of two versions on the same rows")
+    return _svg(figure, "difference in AUC of two versions on the same rows, with its bounds")
 
 
 @matplotlib.rc_context(STYLE)

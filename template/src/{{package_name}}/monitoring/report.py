@@ -24,6 +24,9 @@ from .drift import MOVED
 from .events import Event
 from .events import read as read_events
 from .labels import ALIASES, COHORTS, PREDICTIONS
+from .performance import daily_gains
+from .policy import DRASTIC, GRADUAL
+from .sequential import bounds
 
 TEXT, NUMBER, TRUTH = pa.string(), pa.float64(), pa.bool_()
 # What the report reads of each table; the features, most of the bytes, stay on the disk.
@@ -58,6 +61,7 @@ MARKED_WORDS = 16  # more marks than this have the number of their row in the ti
 DRIFT_ROWS = 12
 MAP_COLUMNS = 90  # a longer run has several days in one column of the map
 SHADOWS = 12
+EFFECTS = {"challenger": GRADUAL, "previous": DRASTIC}  # as the policy tests them
 
 
 def write_report(monitoring: Path, path: Path, title: str) -> None:
@@ -214,20 +218,21 @@ def _shadows(cohorts: pd.DataFrame, events: Sequence[Event], colours: Mapping[st
         both = cohorts.dropna(subset=["label", "champion_score", f"{alias}_score"])
         for (champion, other), part in both.groupby(["champion_version", f"{alias}_version"]):
             days = pd.DatetimeIndex(part["day"].unique()[:COMPARED])
+            part = part[part["day"] <= days[-1]]
             labels = part["label"].to_numpy(dtype=bool)
-            # The rows are in order of days, so that each day's cumulative figure is that of a prefix.
-            ends = np.searchsorted(part["day"], days, side="right")
-            ours, theirs = (
-                np.array([auc(labels[:end], scores[:end]) for end in ends])
-                for scores in (part["champion_score"].to_numpy(), part[f"{alias}_score"].to_numpy())
-            )
+            ours, theirs = (auc(labels, part[f"{name}_score"].to_numpy()) for name in ("champion", alias))
             pair = colours[str(champion)], colours[str(other)]
-            row = {"alias": alias, "champion": champion, "other": other, "colours": pair, "count": ends[-1]}
-            row |= {"days": _range(days[0], days[-1]), "ours": ours[-1], "theirs": theirs[-1]}
+            row = {"alias": alias, "champion": champion, "other": other, "colours": pair, "count": len(part)}
+            row |= {"days": _range(days[0], days[-1]), "ours": ours, "theirs": theirs}
             row["outcome"] = _outcome(alias, str(other), days[0], events)
-            shadow = plots.Shadow(f"{alias} v{other} and champion v{champion}", days, ours, theirs, pair)
-            if not np.isnan(ours[-1]):
-                found.append((shadow, row))
+            gains = daily_gains(part, alias)
+            if gains.empty:
+                continue
+            low, high = bounds(gains.to_numpy(), EFFECTS[alias])
+            mean = gains.expanding().mean().to_numpy()
+            row |= {"gain": mean[-1], "low": low[-1], "high": high[-1]}
+            title = f"{alias} v{other} above champion v{champion}"
+            found.append((plots.Shadow(title, pd.DatetimeIndex(gains.index), mean, low, high, pair[1]), row))
     shown = sorted(found, key=lambda item: item[0].days[0])[-SHADOWS:]
     return {
         "shadow": plots.shadows([shadow for shadow, _ in shown]) if shown else None,
@@ -338,4 +343,4 @@ def _range(first: Any, last: Any) -> str:
 
 def _number(value: float, form: str = ",.4g") -> str:
     """Return a number, or a dash where there is none."""
-    return "-" if pd.isna(value) else f"{value:{form}}"
+    return f"{value:{form}}" if pd.notna(value) and np.isfinite(value) else "-"
