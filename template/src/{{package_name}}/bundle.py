@@ -182,7 +182,7 @@ def load(folder: Path, digest: str | None = None) -> Bundle:
         scorer = Scorer(files[MODEL])
     except Exception as error:
         raise BundleError(f"{folder / MODEL} is not a model onnxruntime can run ({type(error).__name__})") from error
-    golden = parse_json(Golden, files[GOLDEN], folder / GOLDEN)
+    golden: Golden = parse_json(Golden, files[GOLDEN], folder / GOLDEN)
     if not golden.scores or [len(row) for row in golden.inputs] != [len(manifest.inputs)] * len(golden.scores):
         raise BundleError(
             f"{folder / GOLDEN} must hold a score for each row, and {len(manifest.inputs)} inputs in it; train again"
@@ -217,7 +217,7 @@ def _read(folder: Path, digest: str | None) -> tuple[Manifest, str, dict[str, by
     found = parse_json(dict[str, Any], text, folder / MANIFEST).get("schema_version")
     if found != SCHEMA_VERSION:
         raise BundleError(f"{folder} has bundle schema {found!r}, this code reads {SCHEMA_VERSION}; train it again")
-    manifest = parse_json(Manifest, text, folder / MANIFEST)
+    manifest: Manifest = parse_json(Manifest, text, folder / MANIFEST)
     if unknown := manifest.files.keys() ^ set(FILES):
         raise BundleError(
             f"{folder / MANIFEST} must name {', '.join(FILES)} and nothing else, not {min(unknown)!r}; sync again"

@@ -11,13 +11,11 @@ import stat
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from .errors import BundleError
-
-T = TypeVar("T")
 
 # The operators that every ONNX runtime has. Anything else is code that somebody added to one.
 DOMAINS = (b"", b"ai.onnx", b"ai.onnx.ml")
@@ -79,8 +77,8 @@ def read_file(path: Path, limit: int) -> bytes:
         os.close(number)
 
 
-def parse_json(kind: type[T], text: bytes, path: Path) -> T:
-    """Return JSON as a value of `kind`; a wrong type, an unknown field, NaN and deep nesting are refused."""
+def parse_json(kind: Any, text: bytes, path: Path) -> Any:
+    """Return JSON as a value of the type `kind`; a wrong type, an unknown field, NaN and deep nesting are refused."""
     try:
         return TypeAdapter(kind).validate_json(text)
     except ValidationError as error:
