@@ -68,7 +68,9 @@ def importance(gains: Mapping[str, float]) -> bytes:
     for row, share in enumerate(shares):
         axes.annotate(f"{share:.1%}", (share, row), (4, 0), textcoords="offset points", va="center", fontsize=11)
     axes.set(
-        ylim=(len(shown) - 0.5, -0.5), xlim=(0, shares.max() * 1.02 or 1.0), xlabel="share of the total gain of all splits"
+        ylim=(len(shown) - 0.5, -0.5),
+        xlim=(0, shares.max() * 1.02 or 1.0),
+        xlabel="share of the total gain of all splits",
     )
     axes.set_yticks(np.arange(len(shown)), [name for name, _ in shown])
     axes.xaxis.set_major_formatter(PERCENT)
