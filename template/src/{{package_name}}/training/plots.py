@@ -99,9 +99,9 @@ def by_month(months: NDArray[np.datetime64], labels: Labels, scores: Scores) -> 
 
 @matplotlib.rc_context(STYLE)
 def months(fitted: pd.DataFrame, test: pd.DataFrame) -> bytes:
-    """Return log loss, and the observed and the predicted rate, by month: of the fitted rows, then of the test rows.
+    """Return log loss, and the observed and the predicted rate, by month: of fitted rows, then of the test rows.
 
-    Both frames are by_month's; the test rows are one row named for what they are.
+    Both frames are by_month's.
     """
     rows = pd.concat([fitted, test], ignore_index=True)
     places, new = np.arange(len(rows)), len(fitted)
