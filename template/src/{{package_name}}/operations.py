@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
-from . import audit, bundle, problem
+from . import audit, bundle
 from .errors import DataError, RegistryError
 from .features.build import Built, build
 from .features.feature_view import FeatureView
@@ -128,11 +128,10 @@ class Project:
     def _tuned(
         self, rows: pd.DataFrame, split: Split, seed: int, trials: int, say: Callable[[str], None]
     ) -> dict[str, Any]:
-        from .training.tune import tune  # Optuna takes a second to import, and few runs need it
+        from .training.tune import study_name, tune  # Optuna takes a second to import, and few runs need it
 
         prepared = prepare(rows, split)
-        spans = "/".join(str(day) for day in (split.since, split.validation, split.test))
-        name = f"{problem.NAME} {spans} data {fingerprint(rows)} seed {seed}"
+        name = study_name(split, fingerprint(rows), seed)
         return tune(*prepared.fitting, len(prepared.categories), seed, trials, self.settings.studies, name, say)
 
     def _training_rows(self, until: date) -> tuple[Split, pd.DataFrame]:

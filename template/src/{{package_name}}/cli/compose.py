@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..errors import BundleError
 from ..settings import Settings, load
 
 if TYPE_CHECKING:
@@ -95,10 +97,15 @@ def problem_views() -> dict[str, FeatureView]:
 
 def write_report(settings: Settings, path: Path) -> str:
     """Render what monitoring recorded as one HTML file, and return the line that says where it is."""
+    from ..bundle import verify
     from ..monitoring import report
     from ..problem import NAME
 
-    report.write_report(settings.monitoring, path, NAME.replace("-", " ").capitalize())
+    trained = {}
+    for folder in settings.bundles.glob("[0-9]*-*"):
+        with suppress(BundleError):  # what serves is checked where it is loaded
+            trained[folder.name.partition("-")[0]] = verify(folder)[0].metrics
+    report.write_report(settings.monitoring, path, NAME.replace("-", " ").capitalize(), trained)
     return f"report: {path.resolve()}"
 
 

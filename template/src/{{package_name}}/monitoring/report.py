@@ -17,6 +17,7 @@ from .. import problem
 from ..errors import DataError
 from ..lake import partition_days, partition_path
 from ..training.evaluate import auc, calibration_bins, calibration_error
+from ..training.simple import NAMES
 from ..training.style import THEME, VERSIONS
 from . import plots
 from .daily import COMPARED, DECISIONS, DRIFT, PERFORMANCE, WINDOW
@@ -64,9 +65,10 @@ SHADOWS = 12
 EFFECTS = {"challenger": GRADUAL, "previous": DRASTIC}  # as the policy tests them
 
 
-def write_report(monitoring: Path, path: Path, title: str) -> None:
+def write_report(monitoring: Path, path: Path, title: str, trained: Mapping[str, Mapping[str, float]]) -> None:
     """Write the report of everything under `monitoring` to `path`, replaced whole: one HTML file without addresses.
 
+    `trained` holds the metrics of the bundle of each version that is at hand.
     A table that is missing or empty is said so in its section. Raises DataError when there are no predictions, when
     a table cannot be read, or when the file cannot be written.
     """
@@ -76,7 +78,7 @@ def write_report(monitoring: Path, path: Path, title: str) -> None:
             f"{monitoring} holds no predictions to report on; run `simulate`, or `serve`, send requests and "
             "`monitor run --day DATE`, and then the report"
         )
-    html = _render(tables, read_events(monitoring), title)
+    html = _render(tables, read_events(monitoring), title, trained)
     temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +114,12 @@ def _read(monitoring: Path, table: str) -> pd.DataFrame:
     return frame.astype({name: "boolean" for name, kind in columns.items() if kind == TRUTH})
 
 
-def _render(tables: Mapping[str, pd.DataFrame], events: Sequence[Event], title: str) -> str:
+def _render(
+    tables: Mapping[str, pd.DataFrame],
+    events: Sequence[Event],
+    title: str,
+    trained: Mapping[str, Mapping[str, float]],
+) -> str:
     predictions, cohorts, days = tables[PREDICTIONS], tables[COHORTS], tables[PERFORMANCE]
     scored = (cohorts[f"{alias}_version"] for alias in ALIASES)
     versions = _versions(predictions["champion_version"], days["version"], *scored)
@@ -138,6 +145,8 @@ def _render(tables: Mapping[str, pd.DataFrame], events: Sequence[Event], title: 
         served=[
             (version, colours[str(version)], mean) for version, mean in days.groupby("version")["auc"].mean().items()
         ],
+        trained=[_promised(version, colours[version], trained[version]) for version in versions if version in trained],
+        beside=NAMES,
         numbered=not words,
         performance=plots.performance(days, marks, colours) if days["auc"].notna().any() else None,
         **_shadows(cohorts, events, colours),
@@ -262,6 +271,12 @@ def _calibration(cohorts: pd.DataFrame, colours: Mapping[str, str]) -> Markup | 
         title = f"v{version}: error {calibration_error(labels, scores):.3f}"
         curves.append(plots.Curve(title, note, bins, colours[version]))
     return plots.calibration(curves) if curves else None
+
+
+def _promised(version: str, colour: str, metrics: Mapping[str, float]) -> dict[str, Any]:
+    """Return a version's AUC on its test week and those of the models trained beside it; a bundle may lack some."""
+    beside = [metrics.get(f"{key}_auc", float("nan")) for key in NAMES]
+    return {"version": version, "colour": colour, "auc": metrics["auc"], "beside": beside}
 
 
 def _drift(drift: pd.DataFrame) -> dict[str, Any]:

@@ -26,6 +26,9 @@ from .simple import BASELINE, COMPARED, LOGISTIC, NAMES, baseline, logistic
 REFERENCE_ROWS = 5000
 GOLDEN_ROWS = 50
 MINIMUM_ROWS = 500
+# As many, evenly in time, are enough for the coefficients of a logistic regression and for a picture; on the example,
+# all of three months' rows gave it an AUC that was 0.002 lower.
+SPREAD_ROWS = 25_000
 THE_MODEL = "the model"
 
 
@@ -106,14 +109,16 @@ def train(
     prepared = prepare(rows, split)
     categories, test, seen = prepared.categories, prepared.parts["test"], prepared.seen
     inputs, labels = prepared.inputs["test"], prepared.labels["test"]
-    (matrices, outcomes), old = prepared.fitting, np.concatenate(prepared.fitting[0])
+    matrices, outcomes = prepared.fitting
+    spread = np.linspace(0, len(seen) - 1, min(SPREAD_ROWS, len(seen))).astype(int)
+    old, known = np.concatenate(matrices)[spread], np.concatenate(outcomes)[spread]
     fitted = fit(matrices, outcomes, categories, seed, parameters)
     model = fitted.onnx()
     native = fitted.score(inputs)
     scorer = bundle.Scorer(model)
     exported = scorer.score(inputs)
     simple = {
-        LOGISTIC: logistic(old, np.concatenate(outcomes), len(categories), inputs),
+        LOGISTIC: logistic(old, known, len(categories), inputs),
         BASELINE: baseline(seen, test),
     }
     evidence = Evidence(
@@ -159,16 +164,16 @@ def train(
     gates = judge(evidence, seed)
     by_slice = _by_slice(evidence)
     counts = {f"{name}_rows": len(part) for name, part in prepared.parts.items()}
-    known = {**_parameters(fitted), "seed": seed, "rows": len(rows), **counts}
-    months = plots.by_month(_months(seen), np.concatenate(outcomes), fitted.score(old))
+    used = {**_parameters(fitted), "seed": seed, "rows": len(rows), **counts}
+    months = plots.by_month(_months(seen)[spread], known, fitted.score(old))
     artifacts = {
         "roc.png": plots.roc(labels, scores),
         "calibration.png": plots.calibration(labels, scores),
         "importance.png": plots.importance(fitted.gains(manifest.inputs)),
         "error_by_month.png": plots.months(months, plots.by_month(_months(test), labels, native)),
-        "model_card.md": card.render(manifest, split.validation, known, measured, by_slice, gates),
+        "model_card.md": card.render(manifest, split.validation, used, measured, by_slice, gates),
     }
-    return Candidate(folder, digest, bundle.verify(folder, digest)[0], gates, known, by_slice, artifacts)
+    return Candidate(folder, digest, bundle.verify(folder, digest)[0], gates, used, by_slice, artifacts)
 
 
 def columns(rows: pd.DataFrame) -> dict[str, NDArray[np.generic]]:

@@ -68,7 +68,9 @@ def importance(gains: Mapping[str, float]) -> bytes:
     for row, share in enumerate(shares):
         axes.annotate(f"{share:.1%}", (share, row), (4, 0), textcoords="offset points", va="center", fontsize=11)
     axes.set(
-        ylim=(len(shown) - 0.5, -0.5), xlim=(0, shares.max() * 1.02), xlabel="share of the total gain of all splits"
+        ylim=(len(shown) - 0.5, -0.5),
+        xlim=(0, shares.max() * 1.02 or 1.0),
+        xlabel="share of the total gain of all splits",
     )
     axes.set_yticks(np.arange(len(shown)), [name for name, _ in shown])
     axes.xaxis.set_major_formatter(PERCENT)
@@ -97,9 +99,9 @@ def by_month(months: NDArray[np.datetime64], labels: Labels, scores: Scores) -> 
 
 @matplotlib.rc_context(STYLE)
 def months(fitted: pd.DataFrame, test: pd.DataFrame) -> bytes:
-    """Return log loss, and the observed and the predicted rate, by month: of the fitted rows, then of the test rows.
+    """Return log loss, and the observed and the predicted rate, by month: of fitted rows, then of the test rows.
 
-    Both frames are by_month's; the test rows are one row named for what they are.
+    Both frames are by_month's.
     """
     rows = pd.concat([fitted, test], ignore_index=True)
     places, new = np.arange(len(rows)), len(fitted)

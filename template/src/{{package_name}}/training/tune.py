@@ -9,9 +9,11 @@ Trials are not pruned. A median of the scores after as many trees would end what
 best in the end; early stopping ends each trial that no longer improves.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
@@ -21,8 +23,17 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from .. import problem
 from ..errors import UserError
 from .fit import PARAMETERS, Labels, Matrices, probe
+
+if TYPE_CHECKING:
+    from .dataset import Split
+
+
+def study_name(split: Split, fingerprint: str, seed: int) -> str:
+    """Return the name of a study: of one problem, window, content of the rows and seed, so that it never mixes any."""
+    return f"{problem.NAME} {split.since}/{split.validation}/{split.test} data {fingerprint} seed {seed}"
 
 
 def suggest(trial: Trial) -> dict[str, Any]:
@@ -50,7 +61,7 @@ def tune(
     """Return the best parameters of the first `trials` trials of the study `name` in the database at `url`.
 
     A trial is judged by its log loss on the validation rows. Comes back when all of them have ended, here or in other
-    workers. `name` must tell the rows and the seed. Raises UserError when the database cannot be used.
+    workers. `name` is study_name's. Raises UserError when the database cannot be used.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with _explained(), _study(url, name) as study:
