@@ -34,7 +34,16 @@ class MlflowServer:
         user = USER if os.getuid() == 0 else None
         if user:
             shutil.chown(data, user, user)
-        make = [self._programs / "initdb", "--pgdata", data, "--username", USER, "--auth", "trust", "--no-sync"]
+        make = [
+            str(self._programs / "initdb"),
+            "--pgdata",
+            str(data),
+            "--username",
+            USER,
+            "--auth",
+            "trust",
+            "--no-sync",
+        ]
         subprocess.run(make, user=user, group=user, cwd=data.parent, stdout=subprocess.DEVNULL, check=True)
         port = _free_port()
         options = ["-h", "127.0.0.1", "-p", str(port), "-k", "", "-c", "fsync=off"]

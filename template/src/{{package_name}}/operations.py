@@ -24,7 +24,7 @@ from .monitoring import daily
 from .monitoring.labels import ALIASES, COHORTS, PREDICTIONS, logged_versions
 from .monitoring.policy import Decision
 from .registry.client import CHAMPION, Registry, Version
-from .registry.sync import folder_name, tidy
+from .registry.sync import clear_left, folder_name, tidy
 from .settings import Settings
 from .source import Source
 from .training.dataset import split_days, training_set
@@ -155,9 +155,12 @@ class Project:
         Kept are the newest versions, and each one that has an alias, that answered or shadowed a logged prediction, or
         that the audit file names. May be killed and run again. Raises RegistryError when the aliases move meanwhile.
         """
+        settings = self.settings
         deleted = self.registry.prune(self._referred(), newest)
         needed = {folder_name(version) for version in self.registry.aliases().values()}
-        return deleted + tidy(self.settings.bundles, needed)
+        clear_left(settings.bundles)
+        clear_left(settings.state, "candidate")
+        return deleted + tidy(settings.bundles, needed)
 
     def _referred(self) -> set[str]:
         settings = self.settings
