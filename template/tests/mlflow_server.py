@@ -34,7 +34,16 @@ class MlflowServer:
         user = USER if os.getuid() == 0 else None
         if user:
             shutil.chown(data, user, user)
-        make = [self._programs / "initdb", "--pgdata", data, "--username", USER, "--auth", "trust", "--no-sync"]
+        make = [
+            str(self._programs / "initdb"),
+            "--pgdata",
+            str(data),
+            "--username",
+            USER,
+            "--auth",
+            "trust",
+            "--no-sync",
+        ]
         subprocess.run(make, user=user, group=user, cwd=data.parent, stdout=subprocess.DEVNULL, check=True)
         port = _free_port()
         options = ["-h", "127.0.0.1", "-p", str(port), "-k", "", "-c", "fsync=off"]
@@ -42,7 +51,7 @@ class MlflowServer:
         self._wait("postgres", lambda: _listens(port))
 
         own = _free_port()
-        store = f"postgresql+psycopg://{USER}@127.0.0.1:{port}/postgres"
+        store = f"postgresql+psycopg2://{USER}@127.0.0.1:{port}/postgres"
         options = ["--host", "127.0.0.1", "--port", str(own), "--workers", "1", "--serve-artifacts"]
         options += ["--backend-store-uri", store, "--artifacts-destination", str(self._folder / "artifacts")]
         self._run("mlflow", [sys.executable, "-m", "mlflow", "server", *options], None)

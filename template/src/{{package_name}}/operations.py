@@ -24,7 +24,7 @@ from .monitoring.labels import ALIASES, COHORTS, PREDICTIONS, logged_versions
 from .monitoring.policy import Decision
 from .registry.client import CHAMPION, Registry, Version
 from .registry.decisions import Decisions
-from .registry.sync import folder_name, tidy
+from .registry.sync import clear_left, folder_name, tidy
 from .scoring import Scorer
 from .settings import Settings
 from .source import Source
@@ -199,12 +199,15 @@ class Project:
         Kept are the newest versions, and each one that has an alias, that answered or shadowed a logged prediction, or
         that the audit file names. May be killed and run again. Raises RegistryError when the aliases move meanwhile.
         """
+        settings = self.settings
         old = [version.number for version in self.unused(newest)]
         deleted = self.registry.prune(self._referred(), newest)
         for number in old:
             self.decisions.record("prune", number, f"nothing referred to it, and it was not among the newest {newest}")
         needed = {folder_name(version) for version in self.registry.aliases().values()}
-        return deleted + tidy(self.settings.bundles, needed)
+        clear_left(settings.bundles)
+        clear_left(settings.state, "candidate")
+        return deleted + tidy(settings.bundles, needed)
 
     def _referred(self) -> set[str]:
         settings = self.settings

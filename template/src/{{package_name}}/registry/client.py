@@ -11,9 +11,8 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -23,7 +22,6 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # seven take minu
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
 from mlflow.artifacts import download_artifacts
-from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking._model_registry.client import ModelRegistryClient
 from mlflow.tracking.client import MlflowClient
@@ -33,26 +31,12 @@ from . import moves, pruning
 from .explained import ABSENT, REFUSED, TAKEN, explained
 from .moves import ALIASES, CHALLENGER, CHAMPION, PREVIOUS, Move
 from .runs import BUNDLE, log_run
+from .versions import Version, describe, version_of
 
 if TYPE_CHECKING:
     from ..training.pipeline import Candidate
 
 __all__ = ["ALIASES", "CHALLENGER", "CHAMPION", "PREVIOUS", "Registry", "Version", "describe"]
-
-
-@dataclass(frozen=True)
-class Version:
-    """One registered model version."""
-
-    number: str
-    digest: str
-    gates_passed: bool
-    trained_until: str
-    auc: float
-    aliases: tuple[str, ...]
-    tags: Mapping[str, str]
-    source: str
-    run: str = ""
 
 
 class Registry:
@@ -101,7 +85,7 @@ class Registry:
         """Return one version. Raises RegistryError when there is none of that number."""
         with explained(self._uri):
             try:
-                return _version(self._connect().get_model_version(self._name, number), {})
+                return version_of(self._connect().get_model_version(self._name, number), {})
             except MlflowException as error:
                 if error.error_code not in (ABSENT, REFUSED):
                     raise
@@ -113,7 +97,7 @@ class Registry:
             client = self._connect()
             aliases = moves.read(client, self._name).aliases
             found = client.search_model_versions(f"name = '{self._name}'")
-            return sorted((_version(item, aliases) for item in found), key=lambda version: int(version.number))
+            return sorted((version_of(item, aliases) for item in found), key=lambda version: int(version.number))
 
     def aliases(self) -> dict[str, Version]:
         """Return the version of each alias that is set."""
@@ -282,22 +266,6 @@ class Registry:
         return str(found.experiment_id)
 
 
-def _version(item: ModelVersion, aliases: Mapping[str, str]) -> Version:
-    mine = [alias for alias, number in aliases.items() if number == str(item.version)]
-    tags = dict(item.tags)
-    return Version(
-        number=str(item.version),
-        digest=tags.get("bundle_sha256", ""),
-        gates_passed=tags.get("gates") == "passed",
-        trained_until=tags.get("trained_until", ""),
-        auc=float(tags.get("auc", "nan")),
-        aliases=tuple(sorted(mine)),
-        tags=tags,
-        source=item.source or "",
-        run=item.run_id or "",
-    )
-
-
 def _without(aliases: Mapping[str, str], alias: str, number: str) -> dict[str, str]:
     """Return the aliases, less one of them when it stands at that version."""
     return {name: held for name, held in aliases.items() if (name, held) != (alias, number)}
@@ -311,16 +279,3 @@ def _unless_taken() -> Iterator[None]:
     except MlflowException as error:
         if error.error_code != TAKEN:
             raise
-
-
-def describe(versions: Sequence[Version]) -> str:
-    """Return a table of versions, a line each."""
-    lines = [f"{'version':>7}  {'trained until':<13}  {'AUC':>6}  {'gates':<7}  aliases and events"]
-    for version in versions:
-        events = [*version.aliases]
-        events += [f"{key}: {version.tags[key]}" for key in ("forced", "rolled_back", "refused") if key in version.tags]
-        verdict = "passed" if version.gates_passed else "refused"
-        lines.append(
-            f"{version.number:>7}  {version.trained_until:<13}  {version.auc:>6.3f}  {verdict:<7}  {'; '.join(events)}"
-        )
-    return "\n".join(lines)

@@ -49,18 +49,22 @@ def sync(registry: Registry, bundles: Path) -> list[str]:
 
 
 def tidy(bundles: Path, needed: Collection[str]) -> list[str]:
-    """Delete the bundles that no link points to and that are not `needed`, and what kills left; return a line each."""
+    """Delete the bundles that no link points to and that are not `needed`, and return a line for each."""
     held = {str(path.readlink()) for path in bundles.glob("*") if path.is_symlink()}
     deleted = []
-    for path in sorted(bundles.glob("*")):
-        if path.name.startswith("."):
-            if time.time() - path.lstat().st_mtime > LEFT:
-                path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
-        elif not path.is_symlink() and path.name not in {*held, *needed}:
+    for path in sorted(bundles.glob("[!.]*")):
+        if not path.is_symlink() and path.name not in {*held, *needed}:
             gone = path.replace(path.with_name(f".{path.name}-{uuid.uuid4().hex}"))  # never half a bundle of its name
             shutil.rmtree(gone)
             deleted.append(f"bundle {path.name}")
     return deleted
+
+
+def clear_left(folder: Path, name: str = "") -> None:
+    """Delete what killed processes left in a folder under temporary names: hidden, for `name`, and an hour old."""
+    for path in folder.glob(f".{name}*-*"):
+        if time.time() - path.lstat().st_mtime > LEFT:
+            path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
 
 
 def folder_name(version: Version) -> str:
