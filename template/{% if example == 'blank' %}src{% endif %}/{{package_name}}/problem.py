@@ -132,9 +132,10 @@ BOUNDS = GateBounds(
 
 # What the model must do whatever its figures say: it learned it, or it learned something else.
 BEHAVIOURS: tuple[Behaviour, ...] = (
-    Rises(("depot_mean_delay_6h", "depot_late_rate_6h"), low=0.0, high=1.0, by=0.0),
-    Steady(("courier",), UNKNOWN, within=0.2),  # everything else that is known of the parcel still counts
-    Steady((*CATEGORICAL, *NUMERIC), UNKNOWN, within=0.4),  # about the usual rate
+    Rises(("distance",), low=20.0, high=380.0, by=0.05),
+    Rises(("depot_mean_delay_6h",), low=-180.0, high=120.0, by=0.05),
+    Steady(("hour",), 12.0, within=0.05),  # a parcel does not care when it is handed over
+    Steady(("depot",), UNKNOWN, within=0.1),  # everything else that is known of the parcel still counts
 )
 POLICY = PolicyBounds(
     recent_days=7,

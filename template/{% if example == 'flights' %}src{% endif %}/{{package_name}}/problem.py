@@ -214,12 +214,12 @@ BOUNDS = GateBounds(
 
 # What the model must do whatever its figures say: it learned it, or it learned something else.
 BEHAVIOURS: tuple[Behaviour, ...] = (
-    Rises(("origin_mean_delay_1h", "origin_mean_delay_3h"), low=0.0, high=30.0, by=0.01),
-    Rises(("origin_mean_delay_1h", "origin_mean_delay_3h"), low=0.0, high=90.0, by=0.01),
-    Rises(("last_arrival_delay",), low=-20.0, high=120.0, by=0.0),
+    Rises(("origin_mean_delay_1h", "origin_mean_delay_3h"), low=0.0, high=30.0, by=0.005),
+    Rises(("origin_mean_delay_1h", "origin_mean_delay_3h"), low=0.0, high=90.0, by=0.005),
+    Rises(("last_arrival_delay",), low=-20.0, high=120.0, by=0.01),
     Rises(("carrier_late_rate_3h",), low=0.0, high=0.6, by=0.0),
     Steady(("carrier",), UNKNOWN, within=0.2),  # everything else that is known of the flight still counts
-    Steady(("origin",), UNKNOWN, within=0.2),
+    Steady(("origin",), UNKNOWN, within=0.1),
     Steady((*CATEGORICAL, *NUMERIC), UNKNOWN, within=0.4),  # about the usual rate
 )
 POLICY = PolicyBounds(
