@@ -217,7 +217,9 @@ def server(verbs: Verbs) -> Iterator[Callable[[], str]]:
     process = verbs.start(SLUG, "serve", "--port", "0", "--metrics-port", "0")
     lines: queue.Queue[str] = queue.Queue()
     assert process.stdout is not None
-    threading.Thread(target=lambda: [lines.put(line) for line in process.stdout or ()], daemon=True).start()
+    output = process.stdout
+    reader = threading.Thread(target=lambda: [lines.put(line) for line in output], daemon=True)
+    reader.start()
     line = ""
     while not line.startswith("serving at "):
         line = lines.get(timeout=PATIENCE)
@@ -233,6 +235,8 @@ def server(verbs: Verbs) -> Iterator[Callable[[], str]]:
     yield champion
     process.terminate()
     process.wait(timeout=PATIENCE)
+    reader.join(timeout=PATIENCE)  # until the process beside it has ended too
+    output.close()
 
 
 def until(answers: Callable[[], bool]) -> None:
