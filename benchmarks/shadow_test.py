@@ -2,9 +2,9 @@
 
 400 challengers of each kind are simulated on the real flights of ten spans of the year: so many flights a day, so many
 of them late. Scores are binormal. What makes them realistic was measured on models of the example that were trained
-three to twelve weeks apart, on the days after: their scores correlate by 0.92 to 0.94, and the difference in AUC of two
-of them varies by 0.016 to 0.029 from day to day, mostly with the day and not with the number of its flights. The rival
-is the paired bootstrap for one look, looked at on every evening: its 95 % bound is right on one day, not on all of them.
+three to twelve weeks apart, on the days after: their scores correlate by 0.92 to 0.94, the AUC of a day is 0.70 on the
+mean and varies by 0.08, and the difference of two models by 0.016 to 0.029, mostly with the day and not with the number
+of its flights. The rival is the paired bootstrap for one look, looked at on every evening: its bound is right on one.
 """
 
 import time
@@ -20,7 +20,7 @@ from scipy.stats import norm
 
 CHALLENGERS, SPANS, DAYS = 400, 10, problem.POLICY.shadow_days_most
 CORRELATION = 0.93
-AUC, DAILY, OWN = 0.745, 0.06, 0.0135  # the mean; what all models' AUC varies by from day to day; what one's does
+AUC, DAILY, OWN = 0.70, 0.08, 0.0135  # the mean; what all models' AUC varies by from day to day; what one's does
 WORTH = problem.POLICY.promotion_auc_gain
 SEED = 7
 ALLOWED, WANTED = 0.05, 0.80
