@@ -45,10 +45,17 @@ if "KILL_NOTES" in os.environ:
         if sql.split()[0].upper() in ("INSERT", "UPDATE", "DELETE", "COMMIT"):
             step(" ".join(sql.split()[:3]))
 
+    from sqlite3 import dbapi2
+
+    def connect(*arguments, open_it=dbapi2.connect, **named):
+        connection = open_it(*arguments, **named)
+        connection.set_trace_callback(statement)
+        return connection
+
+    dbapi2.connect = connect  # the audit event of a connection comes before it can be traced
+
     def hook(event, arguments):
-        if event == "sqlite3.connect/handle":
-            arguments[0].set_trace_callback(statement)
-        elif event in ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "open"):
+        if event in ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "open"):
             path = str(arguments[1 if event == "os.symlink" else 0])
             writes = event != "open" or (isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR))
             if writes and state in path and "/cache/" not in path and "mlflow.db" not in path:
