@@ -85,7 +85,7 @@ def test_the_loop_closes(golden_project: Path, trained: Path, redis: str, monkey
     monkeypatch.setenv(f"{PREFIX}ONLINE_URL", redis)
     before = {path for path in golden_project.rglob("*") if "__pycache__" not in path.parts}
     said = run(
-        golden_project, trained, "simulate", "--from", "2013-07-04", "--to", "2013-08-11",
+        golden_project, trained, "simulate", "--from", "2013-07-04", "--to", "2013-08-12",
         "--inject", "bad-candidate@2013-08-03", "--inject", "forced-promotion@2013-08-04",
         "--expect", "retrain", "--expect", "promotion", "--expect", "refusal", "--expect", "rollback",
     )  # fmt: skip
@@ -152,7 +152,7 @@ def test_features_over_http_equal_the_offline_join(golden_project: Path, trained
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["days"] == 38
+    assert found["days"] == 39
     assert found["rows"] > 900 * found["days"]
     assert found["differences"] == {}
     assert found["planted"] == found["expected"]

@@ -12,7 +12,7 @@ from .sequential import bounds as running_bounds
 
 # How many standard deviations of a day a difference is that each test should prove soonest. Both hold for any.
 GRADUAL = 0.5  # a model trained on newer data
-DRASTIC = 5.0  # a broken model
+DRASTIC = 3.0  # a broken model
 
 
 class Action(StrEnum):
