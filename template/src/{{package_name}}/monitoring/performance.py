@@ -29,8 +29,8 @@ def realised(cohorts: pd.DataFrame, score: str = "champion_score") -> dict[str, 
 def daily_gains(cohorts: pd.DataFrame, other: str) -> pd.Series:
     """Return, by day, the AUC of `other` minus the champion's on the day's labelled rows that both scored.
 
-    A day counts once however many rows it has: its weather favours one of two models, and that is most of what a
-    difference varies by. Days with one outcome only have no AUC and are left out.
+    A day counts once however many rows it has: what its rows have in common favours one of two models, and that is most
+    of what a difference varies by. Days with one outcome only have no AUC and are left out.
     """
     both = cohorts[cohorts["label"].notna() & cohorts["champion_score"].notna() & cohorts[f"{other}_score"].notna()]
     gains = {}
