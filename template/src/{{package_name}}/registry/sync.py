@@ -53,7 +53,7 @@ def tidy(bundles: Path, needed: Collection[str]) -> list[str]:
     held = {str(path.readlink()) for path in bundles.glob("*") if path.is_symlink()}
     deleted = []
     for path in sorted(bundles.glob("[!.]*")):
-        if not path.is_symlink() and path.name not in {*held, *needed}:
+        if path.is_dir() and not path.is_symlink() and path.name not in {*held, *needed}:
             gone = path.replace(path.with_name(f".{path.name}-{uuid.uuid4().hex}"))  # never half a bundle of its name
             shutil.rmtree(gone)
             deleted.append(f"bundle {path.name}")
@@ -64,7 +64,7 @@ def clear_left(folder: Path, name: str = "") -> None:
     """Delete what killed processes left in a folder under temporary names: hidden, for `name`, and an hour old."""
     for path in folder.glob(f".{name}*-*"):
         if time.time() - path.lstat().st_mtime > LEFT:
-            path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def folder_name(version: Version) -> str:
