@@ -128,7 +128,7 @@ class Verbs:
 
     def links(self) -> dict[str, str]:
         """Return the version that each link of the serving folder points to."""
-        held = (path for path in (self.state / "bundles").glob("*") if path.is_symlink())
+        held = (path for path in (self.state / "bundles").glob("[!.]*") if path.is_symlink())
         return {path.name: str(path.readlink()).partition("-")[0] for path in held if path.exists()}
 
 
