@@ -73,11 +73,12 @@ def make_decisions(settings: Settings) -> Decisions:
 
 def make_project(engine: Engine = "duckdb") -> Project:
     """Return everything that a stage of the loop needs."""
+    settings = make_settings()  # before matplotlib is imported, which then makes its cache
+
     from ..engine import connect
     from ..operations import Project
     from ..sources import SOURCES
 
-    settings = make_settings()
     if engine == "spark":
         from .. import spark
 
