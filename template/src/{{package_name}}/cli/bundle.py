@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from .. import bundle
-
 app = typer.Typer(no_args_is_help=True, help="The artifact that is trained, registered and served.")
 
 
@@ -15,6 +13,8 @@ def bundle_inspect(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A bundle's folder, or the link of an alias.")],
 ) -> None:
     """Verify the bundle at PATH as the server does, and say what is in it; docs/bundle.md explains each line."""
+    from .. import bundle
+
     loaded = bundle.load(path)
     manifest = loaded.manifest
     categories = manifest.categories
