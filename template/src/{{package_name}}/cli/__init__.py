@@ -25,9 +25,9 @@ def train(
     seed: Seed = 7,
 ) -> None:
     """Train on what was known before --until (UTC day), run the gates, and register the version."""
+    project = make_project()
     from ..training.simple import NAMES
 
-    project = make_project()
     version, candidate = project.train(until or today(), seed, {"decided_by": "command line"}, trials=trials)
     metrics = candidate.manifest.metrics
     print(
@@ -93,9 +93,9 @@ def simulate(
     seed: Seed = 7,
 ) -> None:
     """Replay days against the running server with a virtual clock, and let the loop act."""
+    project = make_project()
     from ..simulation.command import run
 
-    project = make_project()
     findings = run(project, since, until, inject or [], expect or [], seed)
     print(write_report(project.settings, report or project.settings.report))
     if not all(finding.held for finding in findings):

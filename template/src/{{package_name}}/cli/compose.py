@@ -73,18 +73,19 @@ def make_decisions(settings: Settings) -> Decisions:
 
 def make_project(engine: Engine = "duckdb") -> Project:
     """Return everything that a stage of the loop needs."""
-    settings = make_settings()  # before matplotlib is imported, which then makes its cache
-
-    from ..engine import connect
-    from ..operations import Project
-    from ..sources import SOURCES
-
+    settings = make_settings()
     if engine == "spark":
         from .. import spark
 
         con = spark.connect(settings.state, settings.spark_master, settings.spark_memory)
     else:
+        from ..engine import connect
+
         con = connect(memory_limit=settings.memory_limit)
+
+    from ..operations import Project
+    from ..sources import SOURCES
+
     return Project(settings, con, SOURCES, problem_views(), make_registry(settings))
 
 

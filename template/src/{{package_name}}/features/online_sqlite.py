@@ -6,6 +6,7 @@ So a record is one row, found by one search, and the values of another definitio
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -28,6 +29,7 @@ class SqliteStore(OnlineStore):
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = None
         try:
@@ -85,9 +87,11 @@ class SqliteStore(OnlineStore):
 
     def _write(self, view: ViewSpec, rows: list[tuple[str, bytes]]) -> None:
         table, column = _quoted(_table(view.keys)), _quoted(_column(view))
-        if (_table(view.keys), _column(view)) not in self._columns():
-            raise DataError(f"{self._path} holds another definition of {view.name}; publish the features of this code")
         with self._transaction():
+            if (_table(view.keys), _column(view)) not in self._columns():
+                raise DataError(
+                    f"{self._path} holds another definition of {view.name}; publish the features of this code"
+                )
             self._connection.executemany(
                 f"INSERT INTO {table} (key, {column}) VALUES (?, ?) "
                 f"ON CONFLICT (key) DO UPDATE SET {column} = excluded.{column} "
@@ -110,7 +114,8 @@ class SqliteStore(OnlineStore):
     @contextmanager
     def _one_sentence(self) -> Iterator[None]:
         try:
-            yield
+            with self._lock:  # a server reads rows in one thread and definitions in another; a statement is for one
+                yield
         except sqlite3.Error as error:
             raise DataError(f"the online store {self._path} fails ({error}); publish the features again") from error
 
