@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..errors import UserError
 from ..features.online import open_store
+from ..lake import days
 from ..monitoring.labels import PREDICTIONS, read_days
 from ..operations import Project
 from ..registry.client import CHAMPION
@@ -36,6 +37,9 @@ def run(
     if CHAMPION not in project.registry.aliases():
         raise UserError("no version is the champion yet; run `train` and `registry promote VERSION` first")
     settings = project.settings
+    replayed = list(days(since, until + timedelta(days=1)))
+    if again := next((day for day in replayed if (settings.predictions / f"date={day}").exists()), None):
+        raise UserError(f"{again} was replayed before; choose later days, or `make clean` and start over")
     console = Console(highlight=False, soft_wrap=True)
     server = Server(settings.environment(), settings.state / "server.log")
     online = open_store(settings)
@@ -44,15 +48,15 @@ def run(
         server.start()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-            task = bar.add_task("replay", total=(until - since).days + 1)
+            task = bar.add_task("replay", total=len(replayed))
 
             def progress(day: date) -> None:
                 bar.update(task, advance=1, description=f"replay {day}")
 
             world = World(project.sources, project.views.values())
             replay = Replay(project, server, online, world, injections, seed, console.print)
-            outcome = replay.run(since, until, progress)
-        findings = judge(_observe(project, server, outcome, since, until), expected)
+            outcome = replay.run(replayed, progress)
+        findings = judge(_observe(project, server, outcome, replayed), expected)
     finally:
         server.stop()
         online.close()
@@ -60,9 +64,8 @@ def run(
     return findings
 
 
-def _observe(project: Project, server: Server, outcome: Outcome, since: date, until: date) -> Observed:
-    days = [since + timedelta(days=offset) for offset in range((until - since).days + 1)]
-    answers = read_days(project.settings.monitoring, PREDICTIONS, days)
+def _observe(project: Project, server: Server, outcome: Outcome, replayed: list[date]) -> Observed:
+    answers = read_days(project.settings.monitoring, PREDICTIONS, replayed)
     columns = ["day", "champion_version", "challenger_version"]
     answers = answers[columns] if len(answers) else pd.DataFrame(columns=columns)
     return Observed(project.registry.versions(), answers, server.versions(), outcome.lost)

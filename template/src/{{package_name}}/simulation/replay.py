@@ -63,14 +63,9 @@ class Replay:
     """Events known until here are in the stream's windows."""
     _batches: MicroBatches = field(init=False)
 
-    def run(self, since: date, until: date, progress: Callable[[date], None]) -> Outcome:
-        """Replay the days and return what was seen. Raises UserError when the log already holds one of them."""
-        log = self.project.settings.predictions
-        held = {day.name.removeprefix("date=") for day in log.glob("date=*")}
-        days = [since + timedelta(days=offset) for offset in range((until - since).days + 1)]
-        if again := sorted(held & {day.isoformat() for day in days}):
-            raise UserError(f"{again[0]} was replayed before; choose later days, or `make clean` and start over")
-        self._prepare(since)
+    def run(self, days: Sequence[date], progress: Callable[[date], None]) -> Outcome:
+        """Replay days in their order, of which the prediction log holds none yet, and return what was seen."""
+        self._prepare(days[0])
         for day in days:
             self._day(day)
             progress(day)
