@@ -34,16 +34,14 @@ ROUNDS, SEED = 3, 7
 
 def main() -> None:
     until = date.fromisoformat(sys.argv[1]) if len(sys.argv) > 1 else UNTIL
-    settings = Settings(state=landed_year())
-    folder = Path(tempfile.mkdtemp())
+    folder, lake = Path(tempfile.mkdtemp()), Settings(state=landed_year()).lake
     registry = Registry(f"sqlite:///{folder / 'mlflow.db'}", folder / "mlartifacts", problem.NAME)
-    project = Project(settings.model_copy(update={"state": folder}), connect(), SOURCES, VIEWS, registry)
-    for name in ("lake", "features"):
-        (folder / name).symlink_to(getattr(settings, name).resolve())
+    project = Project(Settings(state=folder), connect(), SOURCES, VIEWS, registry)
+    settings = project.settings
+    settings.lake.symlink_to(lake.resolve())
     project.build()
-    rows = training_set(
-        project.con, list(VIEWS.values()), settings.lake, settings.features, split := split_days(settings.lake, until)
-    )
+    split = split_days(settings.lake, until)
+    rows = training_set(project.con, list(VIEWS.values()), settings.lake, settings.features, split)
     prepared = prepare(rows, split)
     (first, second), (known, checked) = prepared.fitting
     kinds = ["c"] * len(prepared.categories) + ["q"] * len(problem.NUMERIC)

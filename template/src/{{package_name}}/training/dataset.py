@@ -73,9 +73,10 @@ def with_features(con: Backend, views: Sequence[FeatureView], store: Path, rows:
     The order and number of the rows stay. Raises DataError when the offline store lacks a view, or holds rows of
     another definition of it.
     """
-    request = {name: rows[name].to_numpy() for name in problem.REQUEST}
-    keyed = rows.assign(**problem.entity_columns(request), row=np.arange(len(rows)))
-    con.create_table("_rows", pa.Table.from_pandas(keyed, preserve_index=False), overwrite=True)
+    keyed = rows.assign(**problem.entity_columns({name: rows[name].to_numpy() for name in problem.REQUEST}))
+    keys = sorted({key for view in views for key in view.keys})  # the joins carry no other column
+    asked = keyed[[*keys, "prediction_time"]].assign(row=np.arange(len(rows)))
+    con.create_table("_rows", pa.Table.from_pandas(asked, preserve_index=False), overwrite=True)
     try:
         at = pd.to_datetime(keyed["prediction_time"], unit="s", utc=True)
         for view in views:
@@ -85,11 +86,12 @@ def with_features(con: Backend, views: Sequence[FeatureView], store: Path, rows:
         for view in views:
             require_definition(store, view, *spans[view.name])
         offline = {view.name: read(con, partition_files(store, view.name, *spans[view.name])) for view in views}
-        joined: pd.DataFrame = fetch(point_in_time(con.table("_rows"), views, offline)).to_pandas()
+        joined = point_in_time(con.table("_rows"), views, offline).order_by("row")
+        found: pd.DataFrame = fetch(joined.select(*[name for view in views for name in view.features])).to_pandas()
     finally:
         con.drop_table("_rows")
-    joined = joined.sort_values("row", ignore_index=True).drop(columns="row")
-    return joined.assign(**problem.derived_features({name: joined[name].to_numpy() for name in joined.columns}))
+    featured = pd.concat([keyed.reset_index(drop=True), found], axis="columns")
+    return featured.assign(**problem.derived_features({name: featured[name].to_numpy() for name in featured.columns}))
 
 
 def training_set(con: Backend, views: Sequence[FeatureView], lake: Path, store: Path, split: Split) -> pd.DataFrame:
