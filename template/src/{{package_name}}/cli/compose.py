@@ -50,7 +50,8 @@ Seed = Annotated[int, typer.Option(help="Fixes everything random.")]
 def make_settings() -> Settings:
     """Return the settings of this process. Raises UserError when the environment is wrong."""
     settings = load()
-    # Libraries keep their caches with the rest of what a run writes, never in the user's home.
+    # Libraries keep their caches with the rest of what a run writes, never in the user's home. A verb that imports
+    # matplotlib, by whatever way, makes its settings first.
     os.environ.setdefault("MPLCONFIGDIR", str((settings.state / "cache").resolve()))
     return settings
 

@@ -86,11 +86,11 @@ def with_features(con: Backend, views: Sequence[FeatureView], store: Path, rows:
         for view in views:
             require_definition(store, view, *spans[view.name])
         offline = {view.name: read(con, partition_files(store, view.name, *spans[view.name])) for view in views}
-        joined = point_in_time(con.table("_rows"), views, offline).order_by("row")
-        found: pd.DataFrame = fetch(joined.select(*[name for view in views for name in view.features])).to_pandas()
+        joined = point_in_time(con.table("_rows"), views, offline).drop(*keys, "prediction_time")
+        found: pd.DataFrame = fetch(joined).to_pandas()
     finally:
         con.drop_table("_rows")
-    featured = pd.concat([keyed.reset_index(drop=True), found], axis="columns")
+    featured = keyed.reset_index(drop=True).join(found.set_index("row"), validate="one_to_one")
     return featured.assign(**problem.derived_features({name: featured[name].to_numpy() for name in featured.columns}))
 
 
