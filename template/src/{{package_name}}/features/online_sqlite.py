@@ -7,6 +7,7 @@ So a record is one row, found by one search, and the values of another definitio
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -15,6 +16,9 @@ from pathlib import Path
 from ..bundle import ViewSpec
 from ..errors import DataError
 from .online import Entity, Keys, OnlineStore, Plan, nothing
+
+PATIENCE = 5.0
+"""Seconds to wait for another process that writes."""
 
 TABLE = "by "  # and the names of the keys
 COLUMNS = f"""
@@ -33,8 +37,8 @@ class SqliteStore(OnlineStore):
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = None
         try:
-            connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+            _write_ahead(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
         except sqlite3.Error as error:
             if connection:
@@ -118,6 +122,19 @@ class SqliteStore(OnlineStore):
                 yield
         except sqlite3.Error as error:
             raise DataError(f"the online store {self._path} fails ({error}); publish the features again") from error
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Keep a write-ahead log. Where two processes make the file at once, SQLite refuses one without waiting."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 @lru_cache(maxsize=16)
