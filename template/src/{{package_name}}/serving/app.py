@@ -1,27 +1,23 @@
 """The HTTP application: predictions, what serves, health, and errors as problem+json."""
 
 import asyncio
-import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from .. import problem
 from ..errors import UserError
 from ..settings import Settings
-from .limits import BodyLimit
+from .front import Front, Reply, refusal
 from .metrics import Metrics
 from .predictor import CHAMPION, Predictor, Served
 from .schemas import ModelName, ModelResponse, Prediction, PredictionRequest, PredictionResponse, Problem, ServedVersion
 
-ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in (413, 422, 503)}
+PREDICTIONS = "/v1/predictions"
 
 # Where the validator's own words do not say what to do.
 HINTS = {
@@ -32,8 +28,36 @@ HINTS = {
 }
 
 
-def create_app(settings: Settings, predictor: Predictor, metrics: Metrics) -> FastAPI:
+def create_app(settings: Settings, predictor: Predictor, metrics: Metrics) -> Front:
     """Return the application; while it runs it follows the bundle links and swaps models between requests."""
+
+    def predict(body: bytes, request_id: str) -> Reply:
+        try:
+            asked = PredictionRequest.model_validate_json(body)
+            count, most = len(asked.rows), settings.maximum_rows
+            if count > most:
+                return refusal(422, f"{problem.ROWS}: {count} are too many; send at most {most} in a request")
+            answer = predictor.predict(asked.columns(), request_id)
+        except ValidationError as error:
+            return refusal(422, _first(error))
+        except UserError as error:
+            return refusal(503, str(error))
+        except OSError as error:
+            detail = f"the prediction log cannot be written ({error.strerror}), so no answer is given; try later"
+            return refusal(503, detail)
+        metrics.predictions.labels(answer.version).inc(count)
+        for view, rows in answer.found.missing.items():
+            metrics.missing.labels(view).inc(rows)
+        for view, rows in answer.found.stale.items():
+            metrics.stale.labels(view).inc(rows)
+        for probability in answer.probabilities:
+            metrics.scores.observe(probability)
+        response = PredictionResponse(
+            request_id=request_id,
+            model=ModelName(name=problem.NAME, version=answer.version),
+            predictions=[Prediction(score=value) for value in answer.probabilities.tolist()],
+        )
+        return Reply(200, response.model_dump_json(by_alias=True).encode())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -46,61 +70,11 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics) -> Fa
         predictor.log.close()
 
     app = FastAPI(title=problem.NAME, version="1", lifespan=lifespan)
-    app.add_middleware(BodyLimit, maximum=settings.maximum_body_bytes)
-
-    @app.middleware("http")
-    async def observe(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        started = time.perf_counter()
-        response = await call_next(request)
-        route = request.scope.get("route")
-        path = getattr(route, "path", "unknown")
-        metrics.requests.labels(path, str(response.status_code)).inc()
-        metrics.latency.labels(path).observe(time.perf_counter() - started)
-        return response
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        if first["type"] == "json_invalid":
-            return _problem(422, f"the body is not JSON: {first['ctx']['error']}")
-        where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-        return _problem(422, f"{where}: {HINTS.get(first['type'], first['msg'])}")
+    front = Front(app, {("POST", PREDICTIONS): predict}, settings, metrics)
 
     @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> JSONResponse:
-        return _problem(error.status_code, str(error.detail))
-
-    @app.exception_handler(UserError)
-    async def unable(_: Request, error: UserError) -> JSONResponse:
-        return _problem(503, str(error))
-
-    @app.exception_handler(OSError)
-    async def no_log(_: Request, error: OSError) -> JSONResponse:
-        return _problem(
-            503, f"the prediction log cannot be written ({error.strerror}), so no answer is given; try later"
-        )
-
-    @app.post("/v1/predictions", responses=ERRORS)
-    async def predict(body: PredictionRequest) -> PredictionResponse:
-        """The probability of the label for each row, in the order of the request."""
-        if len(body.rows) > settings.maximum_rows:
-            limit = settings.maximum_rows
-            detail = f"{problem.ROWS}: {len(body.rows)} are too many; send at most {limit} in a request"
-            raise HTTPException(422, detail)
-        request_id = uuid.uuid4().hex
-        answer = predictor.predict(body.columns(), request_id)
-        metrics.predictions.labels(answer.version).inc(len(body.rows))
-        for view, count in answer.found.missing.items():
-            metrics.missing.labels(view).inc(count)
-        for view, count in answer.found.stale.items():
-            metrics.stale.labels(view).inc(count)
-        for probability in answer.probabilities:
-            metrics.scores.observe(probability)
-        return PredictionResponse(
-            request_id=request_id,
-            model=ModelName(name=problem.NAME, version=answer.version),
-            predictions=[Prediction(score=value) for value in answer.probabilities.tolist()],
-        )
+    async def refused(_: Request, error: HTTPException) -> Response:
+        return _response(refusal(error.status_code, str(error.detail)))
 
     @app.get("/v1/model")
     async def model() -> ModelResponse:
@@ -116,11 +90,18 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics) -> Fa
     @app.get("/healthz/ready", responses={503: {"model": Problem}})
     async def ready() -> dict[str, str]:
         """Whether this process should get traffic: a verified champion is loaded."""
+        if front.draining:
+            raise HTTPException(503, "this process is about to end; ask another one")
         if CHAMPION not in predictor.served:
             raise HTTPException(503, "no verified champion is loaded yet")
         return {"status": "ready"}
 
-    return app
+    @app.post(PREDICTIONS, responses={413: {"model": Problem}, 422: {"model": Problem}, 503: {"model": Problem}})
+    async def documented(body: PredictionRequest) -> PredictionResponse:
+        """The probability of the label for each row, in the order of the request."""
+        raise AssertionError("Front answers")
+
+    return front
 
 
 async def _follow(predictor: Predictor, metrics: Metrics, interval: float) -> None:
@@ -144,6 +125,18 @@ def _describe(served: Served) -> ServedVersion:
     )
 
 
-def _problem(status: int, detail: str) -> JSONResponse:
-    content = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail).model_dump()
-    return JSONResponse(content, status_code=status, media_type="application/problem+json")
+def _first(error: ValidationError) -> str:
+    """Return one sentence about the first thing that is wrong in a body."""
+    first: Any = error.errors(include_url=False)[0]
+    if first["type"] == "json_invalid":
+        return f"the body is not JSON: {first['ctx']['error']}"
+    where = ".".join(str(part) for part in first["loc"]) or "body"
+    return f"{where}: {HINTS.get(first['type'], first['msg'])}"
+
+
+def _response(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, dict(_text(reply)), reply.media_type.decode())
+
+
+def _text(reply: Reply) -> list[tuple[str, str]]:
+    return [(name.decode(), value.decode()) for name, value in reply.headers]

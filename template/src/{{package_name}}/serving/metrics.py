@@ -1,4 +1,9 @@
-"""The server's Prometheus metrics, in a registry of their own."""
+"""The server's Prometheus metrics, in a registry of their own.
+
+Looking a child up by its labels costs more than counting with it: what counts each request keeps its children.
+"""
+
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -21,6 +26,9 @@ class Metrics:
             buckets=LATENCY_BUCKETS,
             registry=self.registry,
         )
+        self.in_flight = Gauge("http_requests_in_flight", "Requests that wait for an answer.", registry=self.registry)
+        self._request = cache(lambda path, status: self.requests.labels(path, str(status)))
+        self._latency = cache(self.latency.labels)
         self.predictions = Counter("predictions", "Answered rows by version.", ["version"], registry=self.registry)
         self.scores = Histogram(
             "prediction_score", "The champion's probabilities.", buckets=SCORE_BUCKETS, registry=self.registry
@@ -36,3 +44,8 @@ class Metrics:
         self.champion_forced = Gauge(
             "champion_forced", "1 while the champion serves against its gates.", registry=self.registry
         )
+
+    def request_done(self, path: str, status: int, seconds: float) -> None:
+        """Count a request; `path` is a route's, or one name for all that is none."""
+        self._request(path, status).inc()
+        self._latency(path).observe(seconds)

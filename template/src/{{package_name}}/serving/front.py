@@ -1,0 +1,161 @@
+"""What every request passes first: its number, its body under a limit, the answer of a handler, and the counts.
+
+A handler is a plain function from the bytes of a body to a reply. It is called here, without routing, middleware or
+models of a framework, which cost more than a prediction does. Whatever has no handler goes on to the application.
+"""
+
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..settings import Settings
+from .metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+Headers = Mapping[bytes, bytes]
+"""The headers of a request, their names in lower case."""
+
+SANE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+REQUEST_ID = b"x-request-id"
+GONE = 499  # how a request is counted whose client went away before it was whole; nobody is sent it
+UNKNOWN = "unknown"  # the path, in the metrics, of whatever is no route: anyone may ask for any number of those
+
+
+class Reply(NamedTuple):
+    """An answer, whole."""
+
+    status: int
+    body: bytes
+    media_type: bytes = b"application/json"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+Handler = Callable[[bytes, str], Reply]
+"""From the body and the id of a request to its answer; it runs in the event loop, and waits for nothing."""
+
+
+class Front:
+    """The outermost ASGI callable: `handlers` by method and path, and `app` for all the rest."""
+
+    def __init__(
+        self, app: ASGIApp, handlers: Mapping[tuple[str, str], Handler], settings: Settings, metrics: Metrics
+    ) -> None:
+        self.draining = False
+        """Set when this process should get no more traffic: readiness fails, and what comes is still answered."""
+        self.in_flight = 0
+        """Requests that are not answered yet."""
+        self._app = app
+        self._handlers = handlers
+        self._maximum = settings.maximum_body_bytes
+        self._metrics = metrics
+        metrics.in_flight.set_function(lambda: self.in_flight)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or hand it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        self.in_flight += 1
+        status, path = GONE, UNKNOWN
+        try:
+            headers: Headers = dict(scope["headers"])
+            request_id = _request_id(headers)
+            handler = self._handlers.get((scope["method"], scope["path"]))
+            if handler is None:
+                status = await self._pass_on(scope, receive, send, request_id)
+                path = getattr(scope.get("route"), "path", UNKNOWN)
+                return
+            path = scope["path"]
+            reply = self._admit(headers)
+            if reply is None:
+                body = await self._read(receive)
+                if body is None:
+                    return
+                reply = self._answer(handler, body, request_id)
+            status = reply.status
+            await _send(send, reply, request_id)
+        finally:
+            self.in_flight -= 1
+            self._done(path, status, time.perf_counter() - started)
+
+    def _admit(self, headers: Headers) -> Reply | None:
+        """Return a refusal that the headers of a request are reason enough for, None when its body may be read."""
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            return refusal(415, "the body is encoded; send it as it is, without content-encoding")
+        if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
+            return refusal(415, "the body must be JSON; send it with content-type: application/json")
+        declared = headers.get(b"content-length", b"0")
+        return self._too_large() if declared.isdigit() and int(declared) > self._maximum else None
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        """Return the body, cut off where it exceeds the limit, or None when the client went away."""
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        while message.get("more_body", False) and len(body) <= self._maximum:
+            message = await receive()
+            body += message.get("body", b"")
+        return None if message["type"] == "http.disconnect" else body
+
+    def _answer(self, handler: Handler, body: bytes, request_id: str) -> Reply:
+        """Return the handler's answer. An error that it does not know is told to the log, not to the client."""
+        if len(body) > self._maximum:
+            return self._too_large()
+        try:
+            return handler(body, request_id)
+        except Exception:
+            log.exception("request %s failed", request_id)
+            return refusal(500, f"the server made a mistake; its log tells more about the request {request_id}")
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
+        """Let the application answer, and return the status that it did it with."""
+        status = GONE
+
+        async def numbered(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (REQUEST_ID, request_id.encode())]
+            await send(message)
+
+        await self._app(scope, receive, numbered)
+        return status
+
+    def _done(self, path: str, status: int, seconds: float) -> None:
+        """Count a request that was answered, or left."""
+        self._metrics.request_done(path, status, seconds)
+
+    def _too_large(self) -> Reply:
+        detail = f"the body is larger than {self._maximum} bytes; send fewer rows in a request"
+        return refusal(413, detail, (b"connection", b"close"))  # the rest of it is not read
+
+
+def refusal(status: int, detail: str, *headers: tuple[bytes, bytes]) -> Reply:
+    """Return an error as RFC 9457 describes it; `detail` is one sentence that says what to do."""
+    content: dict[str, Any] = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return Reply(status, json.dumps(content).encode(), b"application/problem+json", headers)
+
+
+async def _send(send: Send, reply: Reply, request_id: str) -> None:
+    headers = [
+        (b"content-type", reply.media_type),
+        (b"content-length", b"%d" % len(reply.body)),
+        (REQUEST_ID, request_id.encode()),
+        *reply.headers,
+    ]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+def _request_id(headers: Headers) -> str:
+    """Return the id that the caller gave the request, when it is fit for a log and a header, or else a new one."""
+    given = headers.get(REQUEST_ID, b"")
+    return given.decode() if SANE.fullmatch(given) else os.urandom(16).hex()
