@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..settings import Settings
 from .metrics import Metrics
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Headers = Mapping[bytes, bytes]
 """The headers of a request, their names in lower case."""
@@ -36,6 +36,8 @@ class Reply(NamedTuple):
     body: bytes
     media_type: bytes = b"application/json"
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    after: Callable[[], None] | None = None
+    """What is done when the answer was sent."""
 
 
 Handler = Callable[[bytes, str], Reply]
@@ -83,6 +85,8 @@ class Front:
                 reply = self._answer(handler, body, request_id)
             status = reply.status
             await _send(send, reply, request_id)
+            if reply.after:
+                reply.after()
         finally:
             self.in_flight -= 1
             self._done(path, status, time.perf_counter() - started)
@@ -112,7 +116,7 @@ class Front:
         try:
             return handler(body, request_id)
         except Exception:
-            log.exception("request %s failed", request_id)
+            logger.exception("request %s failed", request_id)
             return refusal(500, f"the server made a mistake; its log tells more about the request {request_id}")
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 
 class PredictionLog:
     """Appends records to one file per day of this process."""
@@ -24,13 +26,24 @@ class PredictionLog:
         self._file = f"{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
         self._day = ""
         self._descriptor = -1
+        self.fault = ""
+
+    def probe(self) -> None:
+        """Find out whether a line would fit."""
+        self.fault = ""
+
+    def append_shadows(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Write the scores of shadows."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        with (self._root / "shadows.jsonl").open("a") as file:
+            file.writelines(json.dumps(record) + "\n" for record in records)
 
     def append(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Write records, each with `prediction_time` (UTC seconds), before returning. Raises OSError (disk full)."""
         lines: dict[str, list[str]] = defaultdict(list)
         for record in records:
             day = datetime.fromtimestamp(record["prediction_time"], UTC).date().isoformat()
-            lines[day].append(json.dumps(record, separators=(",", ":"), allow_nan=False))
+            lines[day].append(msgspec.json.encode(record).decode())
         for day, texts in lines.items():
             self._write(day, ("\n".join(texts) + "\n").encode())
 
@@ -52,6 +65,7 @@ class PredictionLog:
             written = os.write(self._descriptor, content)
             if written != len(content):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError:
+        except OSError as error:
+            self.fault = f"the prediction log cannot be written ({error.strerror})"
             os.ftruncate(self._descriptor, before)  # half a line would spoil the next one
             raise
