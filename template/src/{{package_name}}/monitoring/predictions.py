@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +39,7 @@ ABOUT = {
 }
 # With their types; what is asked for has that of its values.
 COLUMNS = ABOUT | dict.fromkeys(problem.REQUEST) | dict.fromkeys(problem.NUMERIC, pa.float64()) | SCORES
+CHUNK = 10_000
 ORDER = (*problem.ENTITY, "answered_at", *KEY)
 
 
@@ -157,13 +159,12 @@ def _read(log: Path, monitoring: Path, day: date) -> _Day:
     for line in _records(paths[SHADOWS], _Shadows):
         shadows.setdefault(line.key, {}).update(line.flat())
     paths[ANSWERS] = segments.segments(log, ANSWERS, day)
-    answers = {line.key: line for line in _records(paths[ANSWERS], _Answer)}
     before = _stored(partition_path(monitoring, PREDICTIONS, day))
-    held = _keys(before)
-    table = before
-    if added := [answer.flat() for key, answer in answers.items() if key not in held]:
-        table = pa.concat_tables([before, _arrow(added)], promote_options="permissive")
-    keys = _keys(table)
+    keys = _keys(before)
+    tables, added = [before], _added(paths[ANSWERS], keys)
+    while rows := list(islice(added, CHUNK)):  # as objects a row takes ten times as much memory
+        tables.append(_arrow(rows))
+    table = pa.concat_tables(tables, promote_options="permissive")
     if shadows:
         found = [shadows.get(key, {}) for key in keys]
         for name, kind in SCORES.items():
@@ -173,6 +174,14 @@ def _read(log: Path, monitoring: Path, day: date) -> _Day:
     folded = finished[ANSWERS] + (finished[SHADOWS] if shadows.keys() <= keys.keys() else [])
     still_open = sum(segments.is_open(path) for found in paths.values() for path in found)
     return _Day(before, table.sort_by([(name, "ascending") for name in ORDER]), folded, still_open)
+
+
+def _added(paths: Sequence[Path], keys: dict[Key, None]) -> Iterator[dict[str, Any]]:
+    """Yield the answers in segments whose keys are not among those given, and add these."""
+    for answer in _records(paths, _Answer):
+        if answer.key not in keys:
+            keys[answer.key] = None
+            yield answer.flat()
 
 
 def _fold(log: Path, monitoring: Path, day: date) -> Compacted:

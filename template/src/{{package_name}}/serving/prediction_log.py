@@ -22,6 +22,7 @@ from .. import segments
 DAY = 86_400
 OPEN_DAYS = 8  # of each kind: requests may be for any day, and each has a segment
 IDLE_SECONDS = 60.0  # after which a segment is finished
+LOOK_SECONDS = 0.1
 ROOM = bytes(2**20)  # what must fit on the disk for the log to be ready: more than most requests take
 
 Record = Mapping[str, Any]
@@ -102,7 +103,10 @@ class _Writer:
             of_day = records if len(days) == 1 else [row for row in records if row["prediction_time"] // DAY == day]
             content = self._encode(of_day)
             with self._lock:
-                self._segment(day).append(content)
+                segment = self._open.get(day)
+                if segment is None or segment.size >= self._segment_bytes or segment.is_gone():
+                    segment = self._begin(day)
+                segment.append(content)
 
     def close(self, idle: float = 0.0) -> None:
         """Finish the segments that have not been written to for so many seconds."""
@@ -111,14 +115,11 @@ class _Writer:
             for day in [day for day, segment in self._open.items() if now - segment.used >= idle]:
                 self._open.pop(day).finish()
 
-    def _segment(self, day: int) -> "_Segment":
-        found = self._open.get(day)
-        if found and found.size < self._segment_bytes and os.fstat(found.descriptor).st_nlink:
-            return found
-        if not found and len(self._open) == OPEN_DAYS:
-            day_of_longest = min(self._open, key=lambda day: self._open[day].used)
-            self._open.pop(day_of_longest).finish()
-        if found:
+    def _begin(self, day: int) -> "_Segment":
+        """Open a segment instead of the one that the day has, or that was not written to for longest."""
+        if day not in self._open and len(self._open) == OPEN_DAYS:
+            self._open.pop(min(self._open, key=lambda day: self._open[day].used)).finish()
+        if day in self._open:
             self._open.pop(day).finish()
         path, descriptor = segments.create(self._root, self._kind, datetime.fromtimestamp(day * DAY, UTC).date())
         self._open[day] = _Segment(path, descriptor)
@@ -132,22 +133,29 @@ class _Segment:
         self.path = path
         self.descriptor = descriptor
         self.size = 0
+        self.used = self._looked = time.monotonic()
+
+    def is_gone(self) -> bool:
+        """Return whether somebody has removed the file; looks once in LOOK_SECONDS, as that costs half a write."""
         self.used = time.monotonic()
+        if self.used - self._looked < LOOK_SECONDS:
+            return False
+        self._looked = self.used
+        return os.fstat(self.descriptor).st_nlink == 0
 
     def append(self, content: bytes) -> None:
         """Write all of the content or nothing. Raises OSError."""
-        self.used = time.monotonic()
         try:
-            left = memoryview(content)
-            while left:  # a full disk takes a part first, and says what is wrong when asked for the rest
-                left = left[os.write(self.descriptor, left) :]
+            written = os.write(self.descriptor, content)
+            while written < len(content):  # a full disk takes a part, and says what is wrong when asked for the rest
+                written += os.write(self.descriptor, content[written:])
         except BaseException:
             kept, self.size = self.size, sys.maxsize  # half a line spoils the next one: where it stays, none follows
             with suppress(OSError):
                 os.ftruncate(self.descriptor, kept)
                 self.size = kept
             raise
-        self.size += len(content)
+        self.size += written
 
     def finish(self) -> None:
         """Give the file up. Where it cannot be renamed, the next compaction does it."""

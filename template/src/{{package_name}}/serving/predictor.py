@@ -124,22 +124,23 @@ def _answers(
     scores: NDArray[np.float64],
     elapsed: float,
 ) -> list[dict[str, Any]]:
-    asked = {name: request[name].tolist() for name in problem.REQUEST}
-    inputs = {name: columns[name].tolist() for name in problem.NUMERIC}
-    at = columns["prediction_time"].tolist()
     now = datetime.now(UTC).isoformat()
+    milliseconds = round(elapsed * 1000, 3)
+    asked = zip(*(request[name].tolist() for name in problem.REQUEST), strict=True)
+    inputs = zip(*(columns[name].tolist() for name in problem.NUMERIC), strict=True)
+    at = columns["prediction_time"].tolist()
     return [
         {
             "request_id": request_id,
             "row": row,
             "answered_at": now,
-            "prediction_time": at[row],
-            "milliseconds": round(elapsed * 1000, 3),
-            "request": {name: values[row] for name, values in asked.items()},
-            "features": {name: values[row] for name, values in inputs.items()},
+            "prediction_time": when,
+            "milliseconds": milliseconds,
+            "request": dict(zip(problem.REQUEST, values, strict=True)),
+            "features": dict(zip(problem.NUMERIC, features, strict=True)),
             "scores": {CHAMPION: {"version": version, "score": score}},
         }
-        for row, score in enumerate(scores.tolist())
+        for row, (when, values, features, score) in enumerate(zip(at, asked, inputs, scores.tolist(), strict=True))
     ]
 
 
