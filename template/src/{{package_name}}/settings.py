@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     """How often the server looks at the bundle links."""
     maximum_body_bytes: int = Field(default=1_000_000, ge=1_000)
     maximum_rows: int = Field(default=1_000, ge=1)
+    segment_bytes: int = Field(default=64_000_000, ge=10_000)
+    """The size at which a file of the prediction log is finished and the next one begun."""
     memory_limit: str = "1GB"
     """What DuckDB may use before it spills to disk."""
     spark_master: str = "local[2]"

@@ -96,7 +96,7 @@ class OnlineStore(ABC):
     def _read_one(self, asked: Plan, columns: Mapping[str, Any], at: int) -> Found:
         """NumPy takes longer to see that an array has one value than Python to do something with it."""
         keys = [[_key([columns[name] for name in entity.keys])] for entity in asked.entities]
-        held = b"".join(self._records(asked, keys))
+        held = b"".join(self._records(asked, keys) if keys else ())
         if len(held) != asked.records.size:
             raise DataError(OTHER_FORM)
         values = asked.records.unpack(held)

@@ -37,7 +37,8 @@ def run(settings: Settings, sync_command: Sequence[str]) -> None:
         metrics.bundle_loads.labels(alias, "loaded" if loaded else "refused").inc()
         print(f"{alias}: {outcome}", flush=True)
 
-    predictor = Predictor(settings.bundles, online, PredictionLog(settings.predictions), on_load)
+    log = PredictionLog(settings.predictions, settings.segment_bytes)
+    predictor = Predictor(settings.bundles, online, log, on_load)
     app = create_app(settings, predictor, metrics)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10))
 
