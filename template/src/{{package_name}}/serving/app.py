@@ -16,6 +16,7 @@ from .front import Front, Reply, refusal
 from .metrics import Metrics
 from .predictor import CHAMPION, Predictor, Served
 from .schemas import ModelName, ModelResponse, Prediction, PredictionRequest, PredictionResponse, Problem, ServedVersion
+from .tracing import Traces
 
 PREDICTIONS = "/v1/predictions"
 
@@ -28,7 +29,7 @@ HINTS = {
 }
 
 
-def create_app(settings: Settings, predictor: Predictor, metrics: Metrics) -> Front:
+def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, traces: Traces | None = None) -> Front:
     """Return the application; while it runs it follows the bundle links and swaps models between requests."""
 
     def predict(body: bytes, request_id: str) -> Reply:
@@ -57,7 +58,7 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics) -> Fr
             model=ModelName(name=problem.NAME, version=answer.version),
             predictions=[Prediction(score=value) for value in answer.probabilities.tolist()],
         )
-        return Reply(200, response.model_dump_json(by_alias=True).encode())
+        return Reply(200, response.model_dump_json(by_alias=True).encode(), version=answer.version)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -70,7 +71,7 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics) -> Fr
         predictor.log.close()
 
     app = FastAPI(title=problem.NAME, version="1", lifespan=lifespan)
-    front = Front(app, {("POST", PREDICTIONS): predict}, settings, metrics)
+    front = Front(app, {("POST", PREDICTIONS): predict}, settings, metrics, traces)
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:

@@ -26,7 +26,12 @@ class Metrics:
             buckets=LATENCY_BUCKETS,
             registry=self.registry,
         )
-        self.in_flight = Gauge("http_requests_in_flight", "Requests that wait for an answer.", registry=self.registry)
+        self.in_flight = Gauge(
+            "http_requests_in_flight",
+            "Requests that wait for an answer.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
         self._request = cache(lambda path, status: self.requests.labels(path, str(status)))
         self._latency = cache(self.latency.labels)
         self.predictions = Counter("predictions", "Answered rows by version.", ["version"], registry=self.registry)
@@ -40,9 +45,14 @@ class Metrics:
         self.bundle_loads = Counter(
             "bundle_loads", "Bundles that were loaded or refused.", ["alias", "outcome"], registry=self.registry
         )
-        self.ready = Gauge("ready", "1 when a verified champion is loaded.", registry=self.registry)
+        self.ready = Gauge(
+            "ready", "1 when a verified champion is loaded.", registry=self.registry, multiprocess_mode="livemin"
+        )
         self.champion_forced = Gauge(
-            "champion_forced", "1 while the champion serves against its gates.", registry=self.registry
+            "champion_forced",
+            "1 while the champion serves against its gates.",
+            registry=self.registry,
+            multiprocess_mode="livemax",
         )
 
     def request_done(self, path: str, status: int, seconds: float) -> None:
