@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from .. import problem
 from ..errors import UserError
 from ..settings import Settings
+from .auth import describe
 from .front import Front, Reply, refusal
 from .metrics import Metrics
 from .predictor import CHAMPION, Predictor, Served
@@ -102,6 +103,8 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, trace
         """The probability of the label for each row, in the order of the request."""
         raise AssertionError("Front answers")
 
+    unkeyed = app.openapi
+    app.openapi = lambda: describe(unkeyed())  # type: ignore[method-assign]
     return front
 
 

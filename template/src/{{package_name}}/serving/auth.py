@@ -10,10 +10,20 @@ import secrets
 from collections.abc import Mapping
 from hashlib import sha256
 from hmac import compare_digest
+from typing import Any
 
 PREDICT, OPERATE = "predict", "operate"
-ROLES = (PREDICT, OPERATE)
 CHALLENGE = (b"www-authenticate", b"Bearer")
+
+# What each path needs; whatever is not named here, also what does not exist, is for those who operate.
+OPEN = ""
+PATHS = {
+    "/v1/predictions": PREDICT,
+    "/invocations": PREDICT,
+    "/ping": OPEN,
+    "/healthz/live": OPEN,
+    "/healthz/ready": OPEN,
+}
 
 
 def make_key() -> tuple[str, str]:
@@ -45,3 +55,14 @@ class Keys:
             known |= same
             allowed |= same and held == role
         return 0 if allowed else 403 if known else 401
+
+
+def describe(openapi: dict[str, Any]) -> dict[str, Any]:
+    """Add to an OpenAPI description which role's key each path takes, and return it."""
+    scheme = {"type": "http", "scheme": "bearer", "description": "A key of the role that the path needs."}
+    openapi.setdefault("components", {})["securitySchemes"] = {"key": scheme}
+    for path, operations in openapi["paths"].items():
+        if role := PATHS.get(path, OPERATE):
+            for operation in operations.values():
+                operation["security"] = [{"key": [role]}]
+    return openapi

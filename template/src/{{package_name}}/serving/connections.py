@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..settings import Settings
-from .front import Front, Reply, refusal, send_reply
+from .front import OVERLOAD, Front, Reply, refusal, send_reply
 from .limits import RETRY_AFTER
 
 LOOK = 0.5  # seconds between two looks at the deadlines
@@ -35,11 +35,12 @@ def limited(settings: Settings, front: Front) -> type[asyncio.Protocol]:
     return Limited
 
 
-async def drop_late(connections: set[Any]) -> None:
-    """End every connection whose deadline has passed, again and again; `connections` are those of the server."""
+async def look_after(connections: set[Any], front: Front) -> None:
+    """End every connection of the server whose deadline has passed, and tell what was shed, again and again."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(LOOK)
+        front.tell_shed()
         now = loop.time()
         for connection in [each for each in connections if each.deadline < now]:
             connection.end_late()
@@ -83,6 +84,10 @@ class _Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_headers = False
         self.deadline = self.loop.time() + self._body_seconds
+        busy = self.cycle is not None and not self.cycle.response_complete  # with a request that came before this one
+        if not busy and self._front.overloaded(self.parser.get_method(), self.url):
+            self._shed()
+            return
         # Only what arrived as one large piece has to be counted: the pieces of a header were, as they came.
         if self._arrived > self._header_bytes:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -106,6 +111,14 @@ class _Connection(HttpToolsProtocol):
         super().resume_writing()
         self.deadline = inf
 
+    def _shed(self) -> None:
+        """Refuse a request before anything is made for it: were that dear, refusing alone would take all time."""
+        self.cycle = _ANSWERED
+        self.transport.write(_OVERLOAD)
+        self._front.shed += 1
+        if not self.parser.should_keep_alive() or self._front.draining:
+            self.transport.close()
+
     def send_400_response(self, msg: str) -> None:
         self._end(self._refused or refusal(400, "this is not HTTP/1.1; send a request that is"))
 
@@ -127,9 +140,7 @@ class _Connection(HttpToolsProtocol):
     def _end(self, reply: Reply) -> None:
         """Answer, and close the connection."""
         if not self.transport.is_closing():
-            head = b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-            phrase = HTTPStatus(reply.status).phrase.encode()
-            self.transport.write(head % (reply.status, phrase, reply.media_type, len(reply.body)) + reply.body)
+            self.transport.write(_written(reply._replace(headers=((b"connection", b"close"),))))
             self.transport.close()
 
 
@@ -142,3 +153,22 @@ async def _too_many(scope: Scope, receive: Receive, send: Send) -> None:
 
 def _too_large(most: int) -> Reply:
     return refusal(431, f"the headers are larger than {most} bytes; send fewer")
+
+
+def _written(reply: Reply) -> bytes:
+    """Return an answer as it is sent."""
+    headers = [(b"content-type", reply.media_type), (b"content-length", b"%d" % len(reply.body)), *reply.headers]
+    lines = [b"HTTP/1.1 %d %s" % (reply.status, HTTPStatus(reply.status).phrase.encode())]
+    return b"\r\n".join([*lines, *(name + b": " + value for name, value in headers), b"", reply.body])
+
+
+class _Answered:
+    """What uvicorn keeps of a request, of one that has its answer already."""
+
+    response_started = response_complete = True
+    disconnected = keep_alive = False
+    message_event = asyncio.Event()
+
+
+_ANSWERED: Any = _Answered()
+_OVERLOAD = _written(OVERLOAD)

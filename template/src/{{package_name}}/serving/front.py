@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..settings import Settings
 from . import logs
-from .auth import CHALLENGE, OPERATE, PREDICT, Keys
+from .auth import CHALLENGE, OPERATE, PATHS, Keys
 from .limits import RETRY_AFTER, Turns
 from .metrics import Metrics
 from .tracing import Traces
@@ -31,16 +31,6 @@ SANE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 REQUEST_ID = b"x-request-id"
 GONE = 499  # how a request is counted whose client went away before it was whole; nobody is sent it
 UNKNOWN = "unknown"  # the path, in the metrics, of whatever is no route: anyone may ask for any number of those
-
-# What each path needs; whatever is not named here, also what does not exist, is for those who operate.
-OPEN = ""
-ROLES = {
-    "/v1/predictions": PREDICT,
-    "/invocations": PREDICT,
-    "/ping": OPEN,
-    "/healthz/live": OPEN,
-    "/healthz/ready": OPEN,
-}
 
 
 class Reply(NamedTuple):
@@ -73,6 +63,8 @@ class Front:
         """Set when this process should get no more traffic: readiness fails, and what comes is still answered."""
         self.in_flight = 0
         """Requests that are not answered yet."""
+        self.shed = 0
+        """Requests that were refused before they came here: see connections.py."""
         self._app = app
         self._handlers = handlers
         self._maximum = settings.maximum_body_bytes
@@ -82,6 +74,17 @@ class Front:
         self._turns = Turns(settings.maximum_waiting)
         self._log = logs.Requests(settings.request_log == "all", settings.slow_seconds)
         metrics.in_flight.set_function(lambda: self.in_flight)
+
+    def overloaded(self, method: bytes, url: bytes) -> bool:
+        """Whether such a request is refused because too many wait; asked before anything else is done for it."""
+        return self._turns.full and (method.decode(), url.decode("latin-1")) in self._handlers
+
+    def tell_shed(self) -> None:
+        """Count what was refused since the last call before it came here, and say so."""
+        if self.shed:
+            self._metrics.shed.inc(self.shed)
+            logs.event("overload", True, refused=self.shed, in_flight=self.in_flight)
+            self.shed = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it on."""
@@ -121,13 +124,13 @@ class Front:
 
     def _admit(self, headers: Headers, path: str, handled: bool) -> Reply | None:
         """Return a refusal that the headers of a request are reason enough for, None when it may go on."""
-        role = ROLES.get(path, OPERATE)
+        role = PATHS.get(path, OPERATE)
         if role and (status := self._keys.refuse(headers.get(b"authorization", b""), role)):
             return _unauthorized(status, role)
         if not handled:
             return None
         if self._turns.full:
-            return refusal(503, "too many predictions wait already; try again in a second", RETRY_AFTER)
+            return OVERLOAD
         if headers.get(b"content-encoding", b"identity") != b"identity":
             return refusal(415, "the body is encoded; send it as it is, without content-encoding")
         if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
@@ -145,10 +148,13 @@ class Front:
         return None if message["type"] == "http.disconnect" else body
 
     async def _answer(self, handler: Handler, body: bytes, request_id: str, span: Any) -> Reply:
-        """Return the handler's answer. An error that it does not know is told to the log, not to the client."""
+        """Return the handler's answer, in its turn."""
         if len(body) > self._maximum:
             return self._too_large()
-        await self._turns.take()
+        return await self._turns.take(lambda: self._handle(handler, body, request_id, span))
+
+    def _handle(self, handler: Handler, body: bytes, request_id: str, span: Any) -> Reply:
+        """Return the handler's answer. An error that it does not know is told to the log, not to the client."""
         try:
             if self._traces:
                 return self._traces.within(span, lambda: handler(body, request_id))
@@ -156,8 +162,6 @@ class Front:
         except Exception:
             log.exception("request %s failed", request_id)
             return refusal(500, f"the server made a mistake; its log tells more about the request {request_id}")
-        finally:
-            self._turns.leave()
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
         """Let the application answer, and return the status that it did it with."""
@@ -186,6 +190,9 @@ def refusal(status: int, detail: str, *headers: tuple[bytes, bytes]) -> Reply:
     """Return an error as RFC 9457 describes it; `detail` is one sentence that says what to do."""
     content: dict[str, Any] = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return Reply(status, json.dumps(content).encode(), b"application/problem+json", headers)
+
+
+OVERLOAD = refusal(503, "too many predictions wait already; try again in a second", RETRY_AFTER)
 
 
 def _unauthorized(status: int, role: str) -> Reply:

@@ -2,52 +2,52 @@
 
 A prediction occupies the event loop until it is answered. Were each one made as soon as its request is read, a burst of
 them would be one long stretch in which nothing else is looked at, and nobody could say how many wait. With turns the
-loop reads what has arrived between any two predictions: health is answered then, and what is too much is refused then.
+loop reads what has arrived every few milliseconds: health is answered then, and what is too much is refused then.
 """
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 RETRY_AFTER = (b"retry-after", b"1")  # seconds; a server that refuses is free again within one
+SLICE = 0.002  # seconds of predictions between two looks at what has arrived; one that takes longer is not cut
 
 
 class Turns:
-    """A queue of those that wait for the event loop, first come, first served, with a limit on its length."""
+    """A queue of calls that wait for the event loop, first come, first served, with a limit on its length."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._taken = False
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[Any], Callable[[], None]]] = deque()
 
     @property
     def full(self) -> bool:
         """Whether as many wait as may."""
         return len(self._waiting) >= self._most
 
-    async def take(self) -> None:
-        """Return when it is this one's turn; until `leave` it is nobody else's. Raises CancelledError."""
-        if self._taken:
-            turn = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self.leave()  # the turn had come already
-                raise
-        else:
-            self._taken = True
-            try:
-                await asyncio.sleep(0)  # whoever arrived with this one is seen before it is answered
-            except asyncio.CancelledError:
-                self.leave()
-                raise
+    async def take(self, call: Callable[[], T]) -> T:
+        """Return the result of the call, which is made in its turn. Raises what the call raises, and CancelledError."""
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[T] = loop.create_future()
+        if not self._waiting:
+            loop.call_soon(self._work)  # whoever arrived with this one is seen before it is answered
+        self._waiting.append((turn, lambda: turn.set_result(call())))
+        return await turn
 
-    def leave(self) -> None:
-        """End a turn: the next one that waits has it, in the next round of the loop."""
+    def _work(self) -> None:
+        end = time.perf_counter() + SLICE
         while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
+            turn, call = self._waiting[0]
+            if not turn.done():  # or else its request was cancelled
+                try:
+                    call()
+                except Exception as error:
+                    turn.set_exception(error)
+            self._waiting.popleft()
+            if self._waiting and time.perf_counter() >= end:
+                asyncio.get_running_loop().call_soon(self._work)
                 return
-        self._taken = False

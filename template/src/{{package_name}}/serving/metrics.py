@@ -32,6 +32,9 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="livesum",
         )
+        self.shed = Counter(
+            "http_requests_shed", "Predictions refused at once, because too many waited.", registry=self.registry
+        )
         self._request = cache(lambda path, status: self.requests.labels(path, str(status)))
         self._latency = cache(self.latency.labels)
         self.predictions = Counter("predictions", "Answered rows by version.", ["version"], registry=self.registry)

@@ -21,7 +21,10 @@ SECONDS_TO_FINISH = 15.0  # what a worker may take to end after its drain: see w
 
 
 def run(settings: Settings, sync_command: Sequence[str]) -> None:
-    """Serve until SIGTERM or SIGINT. Raises UserError when an address is not allowed or in use."""
+    """Serve until SIGTERM or SIGINT. Raises UserError when an address is not allowed or in use.
+
+    Raises SystemExit when the worker has said why it cannot start, or when a second signal did not want to wait.
+    """
     listener = _bind(settings)
     # Each worker counts in files of this folder, so that what one has counted is not lost with it.
     with tempfile.TemporaryDirectory(prefix="metrics-") as counts:
@@ -46,11 +49,13 @@ def run(settings: Settings, sync_command: Sequence[str]) -> None:
         host, port = listener.getsockname()[:2]
         print(f"serving at http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
         try:
-            asyncio.run(supervisor.run(listener.close))
+            code = asyncio.run(supervisor.run(listener.close))
         finally:
             exporter.shutdown()
             exporter.server_close()
             thread.join()
+    if code:
+        sys.exit(code)
 
 
 def _bind(settings: Settings) -> socket.socket:

@@ -25,6 +25,10 @@ PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds before the next start, doubled for e
 PATIENCE = 5.0  # seconds beyond what a child may take to end, before it is killed
 
 
+class _Explained(Exception):
+    """The worker has said why it cannot start."""
+
+
 class Supervisor:
     """Runs `count` workers and one companion, until a signal or until the first worker cannot start.
 
@@ -56,10 +60,11 @@ class Supervisor:
         self._hurry = asyncio.Event()
         self._served = asyncio.Event()
 
-    async def run(self, close_listener: Callable[[], None]) -> None:
-        """Return when everything has ended in order; `close_listener` is called as soon as the end begins.
+    async def run(self, close_listener: Callable[[], None]) -> int:
+        """Return when everything has ended; `close_listener` is called as soon as the end begins.
 
-        Raises UserError when no worker could ever start, and SystemExit when a second signal did not want to wait.
+        The exit code is 0 after a signal, 1 when the worker has said why it cannot start, and 128 and more when a second
+        signal did not want to wait. Raises UserError when no worker could ever start.
         """
         loop = asyncio.get_running_loop()
         last = 0
@@ -77,14 +82,15 @@ class Supervisor:
             if not self._stop.is_set():
                 keepers += [asyncio.create_task(self._keep_worker()) for _ in range(self._count - 1)]
             await self._until(self._stop, *keepers)
+        except _Explained:
+            return 1
         finally:
             self._stop.set()
             close_listener()
             await self._end(keepers)
             os.close(self._held)
             os.close(self._lifeline)
-        if self._hurry.is_set():
-            raise SystemExit(128 + last)
+        return 128 + last if self._hurry.is_set() else 0
 
     async def _until(self, *reasons: "asyncio.Event | asyncio.Task[None]") -> None:
         """Wait for the first event to be set, or the first task to fail, and raise its error."""
@@ -131,7 +137,7 @@ class Supervisor:
                 return
             if not self._served.is_set():
                 if child.returncode == CANNOT:
-                    raise SystemExit(1)  # the worker has said why
+                    raise _Explained
                 if short + 1 >= TRIES:
                     raise UserError(
                         f"the server's process ended {TRIES} times before it could serve, the last time with exit code "

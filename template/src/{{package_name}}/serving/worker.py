@@ -16,7 +16,7 @@ from ..problem import NAME
 from ..settings import Settings, load
 from . import logs
 from .app import create_app
-from .connections import drop_late, limited
+from .connections import limited, look_after
 from .front import Front
 from .metrics import Metrics
 from .prediction_log import PredictionLog
@@ -102,7 +102,7 @@ async def _run(server: _Server, front: Front, drain_seconds: float, listener: so
 
     loop.add_signal_handler(signal.SIGTERM, drain)
     loop.add_reader(lifeline, end)
-    looks = asyncio.create_task(drop_late(server.server_state.connections))
+    looks = asyncio.create_task(look_after(server.server_state.connections, front))
     await server.serve(sockets=[listener])
     looks.cancel()
     logs.event("ended")
