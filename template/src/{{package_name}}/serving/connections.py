@@ -59,6 +59,9 @@ class _Connection(HttpToolsProtocol):
     _arrived = 0
     """Bytes of the request whose headers are not complete."""
     _in_headers = False
+    _prediction = False
+    _counted = False
+    """Whether its request is among those of the front that have arrived."""
     _beyond = False
     _refused: Reply | None = None
 
@@ -84,8 +87,9 @@ class _Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_headers = False
         self.deadline = self.loop.time() + self._body_seconds
-        busy = self.cycle is not None and not self.cycle.response_complete  # with a request that came before this one
-        if not busy and self._front.overloaded(self.parser.get_method(), self.url):
+        self._prediction = self._front.handles(self.parser.get_method(), self.url)
+        # A request that comes before an earlier one has its answer cannot be refused before that.
+        if self._prediction and self._front.full and (self.cycle is None or self.cycle.response_complete):
             self._shed()
             return
         # Only what arrived as one large piece has to be counted: the pieces of a header were, as they came.
@@ -101,7 +105,23 @@ class _Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._arrived = 0
+        if self._prediction and not self._counted and self.cycle is not _ANSWERED:
+            self._counted = True
+            self._front.arrived += 1
         self.deadline = inf
+
+    def on_response_complete(self) -> None:
+        self._uncount()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._uncount()
+        super().connection_lost(exc)
+
+    def _uncount(self) -> None:
+        if self._counted:
+            self._counted = False
+            self._front.arrived -= 1
 
     def pause_writing(self) -> None:
         super().pause_writing()

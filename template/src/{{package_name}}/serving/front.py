@@ -63,6 +63,8 @@ class Front:
         """Set when this process should get no more traffic: readiness fails, and what comes is still answered."""
         self.in_flight = 0
         """Requests that are not answered yet."""
+        self.arrived = 0
+        """Predictions whose requests are here, whole, and not answered; connections.py counts them."""
         self.shed = 0
         """Requests that were refused before they came here: see connections.py."""
         self._app = app
@@ -71,20 +73,28 @@ class Front:
         self._metrics = metrics
         self._traces = traces
         self._keys = Keys(settings.keys)
-        self._turns = Turns(settings.maximum_waiting)
+        self._turns = Turns()
+        self._waiting = settings.maximum_waiting
         self._log = logs.Requests(settings.request_log == "all", settings.slow_seconds)
         metrics.in_flight.set_function(lambda: self.in_flight)
 
-    def overloaded(self, method: bytes, url: bytes) -> bool:
-        """Whether such a request is refused because too many wait; asked before anything else is done for it."""
-        return self._turns.full and (method.decode(), url.decode("latin-1")) in self._handlers
+    def handles(self, method: bytes, url: bytes) -> bool:
+        """Whether such a request is for one of the handlers."""
+        return (method.decode(), url.decode("latin-1")) in self._handlers
+
+    @property
+    def full(self) -> bool:
+        """Whether as many predictions wait as may: a connection asks before anything is done for one more."""
+        return self.arrived >= self._waiting or len(self._turns) >= self._waiting
 
     def tell_shed(self) -> None:
         """Count what was refused since the last call before it came here, and say so."""
         if self.shed:
             self._metrics.shed.inc(self.shed)
             logs.event("overload", True, refused=self.shed, in_flight=self.in_flight)
-            self.shed = 0
+            self.arrived = 0
+        """Predictions whose requests are here, whole, and not answered; connections.py counts them."""
+        self.shed = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it on."""
@@ -129,7 +139,7 @@ class Front:
             return _unauthorized(status, role)
         if not handled:
             return None
-        if self._turns.full:
+        if len(self._turns) >= self._waiting:
             return OVERLOAD
         if headers.get(b"content-encoding", b"identity") != b"identity":
             return refusal(415, "the body is encoded; send it as it is, without content-encoding")

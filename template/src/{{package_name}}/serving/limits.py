@@ -14,20 +14,17 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 RETRY_AFTER = (b"retry-after", b"1")  # seconds; a server that refuses is free again within one
-SLICE = 0.002  # seconds of predictions between two looks at what has arrived; one that takes longer is not cut
+SLICE = 0.005  # seconds of predictions between two looks at what has arrived; one that takes longer is not cut
 
 
 class Turns:
-    """A queue of calls that wait for the event loop, first come, first served, with a limit on its length."""
+    """A queue of calls that wait for the event loop, first come, first served."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._waiting: deque[tuple[asyncio.Future[Any], Callable[[], None]]] = deque()
 
-    @property
-    def full(self) -> bool:
-        """Whether as many wait as may."""
-        return len(self._waiting) >= self._most
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     async def take(self, call: Callable[[], T]) -> T:
         """Return the result of the call, which is made in its turn. Raises what the call raises, and CancelledError."""

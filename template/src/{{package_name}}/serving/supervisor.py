@@ -63,8 +63,8 @@ class Supervisor:
     async def run(self, close_listener: Callable[[], None]) -> int:
         """Return when everything has ended; `close_listener` is called as soon as the end begins.
 
-        The exit code is 0 after a signal, 1 when the worker has said why it cannot start, and 128 and more when a second
-        signal did not want to wait. Raises UserError when no worker could ever start.
+        The exit code is 0 after a signal, 1 when the worker has said why it cannot start, and 128 and more when a
+        second signal did not want to wait. Raises UserError when no worker could ever start.
         """
         loop = asyncio.get_running_loop()
         last = 0
