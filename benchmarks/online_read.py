@@ -11,7 +11,6 @@ gains more from than a hundred. The closing ratio is that of `read` on SQLite. B
 of both stores, and those of a hundred flights together and one by one, are compared to the last bit.
 """
 
-import os
 import random
 import shutil
 import socket
@@ -22,24 +21,17 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from flight_delays.features.online import Found, OnlineStore, open_store
-from flight_delays.features.views import VIEWS
 from flight_delays.serving.prediction_log import PredictionLog
 from flight_delays.serving.predictor import Predictor
 from flight_delays.serving.schemas import PredictionRequest
-from flight_delays.settings import PREFIX, Settings
-from flight_delays.simulation.world import World
-from flight_delays.sources import SOURCES
-from harness import verdict
+from flight_delays.settings import Settings
+from harness import AS_OF, due, run, served_state, verdict
 
-STATE = Path("build/bench/.state/online-read")
-AS_OF = datetime(2013, 4, 1, 16, tzinfo=UTC)
 TOGETHER = 100
 ROUNDS = 300
 BOUND = 3.0
@@ -68,24 +60,6 @@ class Timed:
         return self.seconds
 
 
-def prepare() -> None:
-    """Land, build and train once; what is there already stays."""
-    if not (STATE / "bundles" / "champion").is_symlink():
-        print("preparing three months of data and a model, once", flush=True)
-        shutil.rmtree(STATE, ignore_errors=True)
-        for command in ("data land --until 2013-04-02", "features build --until 2013-04-02"):
-            run(command)
-        for command in ("train --until 2013-04-01", "registry promote 1", "registry sync"):
-            run(command)
-
-
-def run(command: str, **settings: str) -> None:
-    """Run a command of the project."""
-    environment = {f"{PREFIX}{name.upper()}": value for name, value in {"state": str(STATE), **settings}.items()}
-    program = [sys.executable, "-m", "flight_delays", *command.split()]
-    subprocess.run(program, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, check=True)
-
-
 @contextmanager
 def redis_server(program: str, folder: str) -> Iterator[str]:
     """Run a Redis on a free port of loopback that keeps nothing, and hand out its URL."""
@@ -109,12 +83,6 @@ def redis_server(program: str, folder: str) -> Iterator[str]:
         process.wait()
 
 
-def due() -> list[dict[str, Any]]:
-    """Return the flights that are due from AS_OF on, as the bodies of requests."""
-    rounds = sorted(World(SOURCES, VIEWS.values()).due(AS_OF.date()).items())
-    return list(islice((flight for at, flights in rounds if at >= AS_OF for flight in flights), 2 * TOGETHER))
-
-
 def requests(flights: list[dict[str, Any]], together: int) -> list[Mapping[str, Any]]:
     """Return the columns of TOGETHER requests of so many flights each, no two of which are the same."""
     return [PredictionRequest(flights=flights[n : n + together]).columns() for n in range(TOGETHER)]
@@ -133,8 +101,7 @@ def check(together: Mapping[str, Found], alone: Mapping[str, Sequence[Found]]) -
 
 
 def main() -> None:
-    prepare()
-    flights = due()
+    state, flights = served_state(), due(2 * TOGETHER)
     asked = {1: requests(flights, 1), TOGETHER: requests(flights, TOGETHER)}
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -145,11 +112,11 @@ def main() -> None:
             print("Redis is left out: there is no redis-server on the PATH")
         predictors: dict[str, tuple[Predictor, Timed]] = {}
         for name, url in urls.items():
-            run(f"features publish --as-of {AS_OF.isoformat()}", online_url=url)
-            store = stack.enter_context(closing(open_store(Settings(state=STATE, online_url=url))))
+            run(state, f"features publish --as-of {AS_OF.isoformat()}", online_url=url)
+            store = stack.enter_context(closing(open_store(Settings(state=state, online_url=url))))
             log = stack.enter_context(closing(PredictionLog(Path(folder) / name)))
             timed = Timed(store)
-            predictor = Predictor(STATE / "bundles", timed, log, lambda alias, outcome: None)  # type: ignore[arg-type]
+            predictor = Predictor(state / "bundles", timed, log, lambda alias, outcome: None)  # type: ignore[arg-type]
             predictor.refresh()
             predictors[name] = (predictor, timed)
         found = {

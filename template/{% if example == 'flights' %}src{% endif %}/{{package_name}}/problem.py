@@ -9,6 +9,7 @@ everywhere behind the HTTP boundary.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
@@ -196,9 +197,12 @@ def derived_features(columns: Columns) -> dict[str, NDArray[np.generic]]:
 
 def _utc_offset(instants: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return New York's offset from UTC in seconds at each instant; daylight saving changes on whole hours."""
-    hours, where = np.unique(instants // HOUR, return_inverse=True)
-    offsets = [datetime.fromtimestamp(int(hour) * HOUR, ZONE).utcoffset() for hour in hours]
-    return np.array([int(offset.total_seconds()) for offset in offsets if offset is not None], dtype=np.int64)[where]
+    return np.fromiter(map(_hours_offset, (instants // HOUR).tolist()), np.int64, len(instants))
+
+
+@lru_cache(maxsize=20_000)  # two years of hours
+def _hours_offset(hour: int) -> int:
+    return int((datetime.fromtimestamp(hour * HOUR, ZONE).utcoffset() or timedelta()).total_seconds())
 
 
 # 5. The bounds, and what the model must do; `bounds.py` says what each means.

@@ -29,15 +29,26 @@ Keys = list[str | None]
 FLOAT = np.dtype(">f8")  # of positive numbers, the bytes have the order of the values
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Found:
     """Features read for n rows: one float64 array of n values per feature, NaN where missing or stale."""
 
+    views: tuple[str, ...]
     features: Mapping[str, NDArray[np.float64]]
-    missing: Mapping[str, int]
-    """Rows for which a view held no value, by view."""
-    stale: Mapping[str, int]
-    """Rows whose value was past its ttl, by view."""
+    is_missing: NDArray[np.bool_]
+    """Whether a view held no value, (views, n)."""
+    is_stale: NDArray[np.bool_]
+    """Whether a value was past its ttl, (views, n)."""
+
+    @property
+    def missing(self) -> dict[str, int]:
+        """Rows for which a view held no value, by view."""
+        return dict(zip(self.views, self.is_missing.sum(axis=1).tolist(), strict=True))
+
+    @property
+    def stale(self) -> dict[str, int]:
+        """Rows whose value was past its ttl, by view."""
+        return dict(zip(self.views, self.is_stale.sum(axis=1).tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,8 @@ class Entity:
 class Plan:
     """Where in the records of its entities each feature of some views is found. It depends on nothing but the views."""
 
+    keys: tuple[str, ...]
+    """The columns that any of the keys are made of."""
     entities: tuple[Entity, ...]
     views: tuple[str, ...]
     features: tuple[str, ...]
@@ -65,6 +78,8 @@ class Plan:
     """The number of the entity of each value: of every view's `available_at`, then of every feature."""
     place: NDArray[np.intp]
     """Where in the record each of these values stands, a column."""
+    alone: NDArray[np.intp]
+    """Where each of these values stands in the records of one row, one after the other; a column."""
     view: NDArray[np.intp]
     """The number of the view of each feature."""
 
@@ -73,36 +88,25 @@ class OnlineStore(ABC):
     """What both stores share: how keys are asked for, and what is made of the records that are held."""
 
     def read(
-        self, views: Sequence[ViewSpec], columns: Mapping[str, NDArray[np.generic]], at: NDArray[np.int64]
+        self, views: Sequence[ViewSpec] | Plan, columns: Mapping[str, NDArray[np.generic]], at: NDArray[np.int64]
     ) -> Found:
         """Return every feature of `views` for n rows with the entity keys in `columns`, as of `at` (UTC seconds).
 
-        One query, or one round trip, whatever n is. Raises DataError when the store cannot be read.
+        One query, or one round trip, whatever n is. Who asks often makes the plan of the views once. Raises DataError
+        when the store cannot be read.
         """
-        asked = plan(tuple(views))
-        keys: list[Keys] = []
-        first = np.empty((len(asked.entities), len(at)), np.intp)
-        end = 0
-        for row, entity in enumerate(asked.entities):
-            number: defaultdict[Any, int] = defaultdict(count().__next__)  # of each key, by its first use
-            parts = [columns[name].tolist() for name in entity.keys]
-            single = len(parts) == 1
-            numbers = map(number.__getitem__, parts[0] if single else zip(*parts, strict=True))
-            first[row] = np.fromiter(numbers, np.intp, len(at)) * entity.width + end
-            end += len(number) * entity.width
-            keys.append([key if key.__class__ is str else _text(key) for key in number] if single else _texts(number))
+        asked = views if isinstance(views, Plan) else plan(tuple(views))
+        parts = {name: columns[name].tolist() for name in asked.keys}
+        keys, where, end = _alone(asked, parts) if len(at) == 1 else _numbered(asked, parts, len(at))
         held = np.frombuffer(b"".join(self._records(asked, keys) if end else ()), FLOAT)
         if len(held) != end:
             raise DataError("the online store holds rows of another form than this code writes; clear it and publish")
-        values = held[first[asked.entity] + asked.place].astype(np.float64)
+        values = held.take(where).astype(np.float64)
         available, features = values[: len(asked.views)], values[len(asked.views) :]
         stale = at - available > asked.ttl
-        features[stale[asked.view]] = np.nan
-        return Found(
-            dict(zip(asked.features, features, strict=True)),
-            dict(zip(asked.views, np.isnan(available).sum(axis=1).tolist(), strict=True)),
-            dict(zip(asked.views, stale.sum(axis=1).tolist(), strict=True)),
-        )
+        if stale.any():
+            features[stale[asked.view]] = np.nan
+        return Found(asked.views, dict(zip(asked.features, features, strict=True)), np.isnan(available), stale)
 
     def write(self, view: ViewSpec, rows: Iterable[tuple[Key, int, Sequence[float | None]]]) -> None:
         """Store (key, available_at in UTC seconds, features in the view's order), all or nothing.
@@ -179,15 +183,42 @@ def plan(views: tuple[ViewSpec, ...]) -> Plan:
     first = np.array([place[view.name] for view in views], np.intp)
     view_of = np.repeat(np.arange(len(views)), counts)
     offsets = np.array([offset for count in counts for offset in range(1, 1 + count)], np.intp)
+    starts = np.cumsum([0, *width.values()])
+    entity, place = np.concatenate([entity, entity[view_of]]), np.concatenate([first, first[view_of] + offsets])[:, None]
     return Plan(
+        keys=tuple(dict.fromkeys(name for keys in grouped for name in keys)),
         entities=tuple(Entity(keys, tuple(mine), width[keys]) for keys, mine in grouped.items()),
         views=tuple(view.name for view in views),
         features=tuple(name for view in views for name in view.features),
         ttl=np.array([[view.ttl] for view in views], np.float64),
-        entity=np.concatenate([entity, entity[view_of]]),
-        place=np.concatenate([first, first[view_of] + offsets])[:, None],
+        entity=entity,
+        place=place,
+        alone=starts[entity][:, None] + place,
         view=view_of,
     )
+
+
+def _alone(asked: Plan, parts: Mapping[str, list[Any]]) -> tuple[list[Keys], NDArray[np.intp], int]:
+    """Return the keys of one row, and what `_numbered` does."""
+    keys = [_texts([tuple([parts[name][0] for name in entity.keys])]) for entity in asked.entities]
+    return keys, asked.alone, sum(entity.width for entity in asked.entities)
+
+
+def _numbered(asked: Plan, parts: Mapping[str, list[Any]], rows: int) -> tuple[list[Keys], NDArray[np.intp], int]:
+    """Return the different keys of some rows for each entity, where each value of each row stands in their records,
+    and how many values these hold."""
+    keys: list[Keys] = []
+    first = np.empty((len(asked.entities), rows), np.intp)
+    end = 0
+    for row, entity in enumerate(asked.entities):
+        number: defaultdict[Any, int] = defaultdict(count().__next__)  # of each key, by its first use
+        mine = [parts[name] for name in entity.keys]
+        single = len(mine) == 1
+        numbers = map(number.__getitem__, mine[0] if single else zip(*mine, strict=True))
+        first[row] = np.fromiter(numbers, np.intp, rows) * entity.width + end
+        end += len(number) * entity.width
+        keys.append([key if key.__class__ is str else _text(key) for key in number] if single else _texts(number))
+    return keys, first[asked.entity] + asked.place, end
 
 
 def _text(part: Any) -> str | None:

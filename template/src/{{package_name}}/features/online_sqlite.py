@@ -80,14 +80,15 @@ class SqliteStore(OnlineStore):
         self._connection.close()
 
     def _records(self, asked: Plan, keys: Sequence[Keys]) -> Iterable[bytes]:
-        encoded = [json.dumps(of) for of in keys]
+        alone = max(map(len, keys)) == 1
+        encoded = [key for (key,) in keys] if alone else [json.dumps(of) for of in keys]
         with self._one_sentence():
             try:
-                return self._fetch(_query(asked), encoded)
+                return self._fetch(_query(asked, alone), encoded)
             except sqlite3.OperationalError:
                 # The one reason that is no fault: a view is not defined here, or by another definition, and so all of
                 # its values are missing. What is there is looked at anew, since any process may define it any time.
-                return self._fetch(_select(asked.entities, self._columns()), encoded)
+                return self._fetch(_select(asked.entities, self._columns(), alone), encoded)
 
     def _write(self, view: ViewSpec, rows: list[tuple[str, bytes]]) -> None:
         table, column = _quoted(_table(view.keys)), _quoted(_column(view))
@@ -103,7 +104,7 @@ class SqliteStore(OnlineStore):
                 rows,
             )
 
-    def _fetch(self, query: str, encoded: list[str]) -> list[bytes]:
+    def _fetch(self, query: str, encoded: Sequence[str | None]) -> list[bytes]:
         return [records for (records,) in self._connection.execute(query, encoded)]
 
     def _columns(self) -> Columns:
@@ -138,16 +139,17 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 @lru_cache(maxsize=16)
-def _query(asked: Plan) -> str:
+def _query(asked: Plan, alone: bool) -> str:
     """Return the statement that reads a plan where every view is defined."""
     views = [view for entity in asked.entities for view in entity.views]
-    return _select(asked.entities, [(_table(view.keys), _column(view)) for view in views])
+    return _select(asked.entities, [(_table(view.keys), _column(view)) for view in views], alone)
 
 
-def _select(entities: Sequence[Entity], columns: Columns) -> str:
+def _select(entities: Sequence[Entity], columns: Columns, alone: bool) -> str:
     """Return the statement whose n-th row holds the records of the n-th entity, in the order of the JSON array ?n.
 
-    The rows of a left join come in the order of its left side, and `group_concat` takes them as they come.
+    Where each entity has one key `alone`, ?n is that. The rows of a left join come in the order of its left side, and
+    `group_concat` takes them as they come.
     """
     selects = []
     for number, entity in enumerate(entities, start=1):
@@ -157,7 +159,7 @@ def _select(entities: Sequence[Entity], columns: Columns) -> str:
             absent = f"x'{nothing(view).hex()}'"
             held = (table, _column(view)) in columns
             rows.append(f"coalesce(held.{_quoted(_column(view))}, {absent})" if held else absent)
-        tables = f"json_each(?{number}) AS asked"
+        tables = f"(SELECT ?{number} AS value) AS asked" if alone else f"json_each(?{number}) AS asked"
         if table in dict(columns):
             tables += f" LEFT JOIN {_quoted(table)} AS held ON held.key = asked.value"
         selects.append(f"SELECT CAST(group_concat({' || '.join(rows)}, '') AS BLOB) FROM {tables}")
