@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     maximum_header_bytes: int = Field(default=16_384, ge=1_024)
     maximum_connections: int = Field(default=1_000, ge=1)
     """Open connections of each worker."""
-    maximum_waiting: int = Field(default=32, ge=1)
+    maximum_waiting: int = Field(default=64, ge=1)
     """Predictions that may wait for their turn in each worker; one more is refused with 503."""
     maximum_body_bytes: int = Field(default=1_000_000, ge=1_000)
     maximum_rows: int = Field(default=1_000, ge=1)

@@ -36,11 +36,11 @@ def limited(settings: Settings, front: Front) -> type[asyncio.Protocol]:
 
 
 async def look_after(connections: set[Any], front: Front) -> None:
-    """End every connection of the server whose deadline has passed, and tell what was shed, again and again."""
+    """End every connection of the server whose deadline has passed, and let the front tell of itself, again and again."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(LOOK)
-        front.tell_shed()
+        front.tell()
         now = loop.time()
         for connection in [each for each in connections if each.deadline < now]:
             connection.end_late()

@@ -76,7 +76,6 @@ class Front:
         self._turns = Turns()
         self._waiting = settings.maximum_waiting
         self._log = logs.Requests(settings.request_log == "all", settings.slow_seconds)
-        metrics.in_flight.set_function(lambda: self.in_flight)
 
     def handles(self, method: bytes, url: bytes) -> bool:
         """Whether such a request is for one of the handlers."""
@@ -87,14 +86,13 @@ class Front:
         """Whether as many predictions wait as may: a connection asks before anything is done for one more."""
         return self.arrived >= self._waiting or len(self._turns) >= self._waiting
 
-    def tell_shed(self) -> None:
-        """Count what was refused since the last call before it came here, and say so."""
+    def tell(self) -> None:
+        """Bring the metrics up to date, and say what was refused since the last call before it came here."""
+        self._metrics.in_flight.set(self.in_flight)
         if self.shed:
             self._metrics.shed.inc(self.shed)
             logs.event("overload", True, refused=self.shed, in_flight=self.in_flight)
-            self.arrived = 0
-        """Predictions whose requests are here, whole, and not answered; connections.py counts them."""
-        self.shed = 0
+            self.shed = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it on."""
