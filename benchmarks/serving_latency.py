@@ -1,4 +1,7 @@
-"""p99 over p50 of single predictions over HTTP, at half of the rate that the server can answer at most."""
+"""p99 over p50 of single predictions over HTTP, at half of the rate that the server can answer at most.
+
+The load is open: a request is sent when its time has come, whether or not the last one was answered.
+"""
 
 import json
 import tempfile

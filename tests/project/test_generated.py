@@ -18,7 +18,7 @@ def test_it_passes_its_own_lint(generated: Path, make: Callable[..., str]):
 
 
 def test_it_passes_its_own_tests(generated: Path, make: Callable[..., str]):
-    make(generated, "test")
+    make(generated, "test", "test-slow")
 
 
 def test_the_blank_project_lives_its_whole_life(other_project: Path, make: Callable[..., str]):
