@@ -20,8 +20,9 @@ from .features.publish import publish
 from .lake import partition_days, partition_path
 from .landing import Landing, land, quarantined, release
 from .monitoring import daily
-from .monitoring.labels import ALIASES, COHORTS, PREDICTIONS, logged_versions
+from .monitoring.labels import COHORTS
 from .monitoring.policy import Decision
+from .monitoring.predictions import ALIASES, PREDICTIONS, logged_versions
 from .registry.client import CHAMPION, Registry, Version
 from .registry.decisions import Decisions
 from .registry.sync import clear_left, folder_name, tidy
@@ -213,7 +214,7 @@ class Project:
         settings = self.settings
         entries = audit.read(settings.audit)
         found = {entry.version for entry in entries if entry.action not in UNBINDING}
-        found |= logged_versions(settings.predictions)
+        found |= logged_versions(settings.predictions)  # before the lake, into which a compaction may move them now
         for table in (PREDICTIONS, COHORTS):
             for day in partition_days(settings.monitoring, table):
                 path = partition_path(settings.monitoring, table, day)

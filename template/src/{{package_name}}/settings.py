@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     """Of which requests a line is written: those that failed (5xx) or were slow, or every one."""
     slow_seconds: float = Field(default=1.0, gt=0)
     """A request that takes longer is slow."""
+    segment_bytes: int = Field(default=64_000_000, ge=10_000)
+    """The size at which a file of the prediction log is finished and the next one begun."""
     memory_limit: str = "1GB"
     """What DuckDB may use before it spills to disk."""
     spark_master: str = "local[2]"

@@ -9,11 +9,18 @@ from typing import Annotated
 import typer
 
 from ..errors import UserError
-from . import bundle, data, features, monitor, registry
+from . import bundle, data, features, monitor, predictions, registry
 from .compose import PACKAGE, Day, Seed, make_project, make_settings, parse_day, today, write_report
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
-groups = {"data": data, "features": features, "registry": registry, "bundle": bundle, "monitor": monitor}
+groups = {
+    "data": data,
+    "features": features,
+    "registry": registry,
+    "bundle": bundle,
+    "predictions": predictions,
+    "monitor": monitor,
+}
 for name, group in groups.items():
     app.add_typer(group.app, name=name)
 

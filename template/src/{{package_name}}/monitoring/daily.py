@@ -13,9 +13,10 @@ from .. import bundle, problem
 from ..lake import partition_days, write_partition
 from ..landing import quarantined
 from .drift import drift
-from .labels import COHORTS, PREDICTIONS, mature, read_days, store_predictions
+from .labels import COHORTS, mature, read_days
 from .performance import daily_gains, realised
 from .policy import Decision, Evidence, decide
+from .predictions import PREDICTIONS, compact, latest
 
 PERFORMANCE = "performance"
 DRIFT = "drift"
@@ -41,7 +42,7 @@ def run(
     `serving` maps each alias to its version number, manifest and bundle folder; `last_training` is the day the newest
     version was trained on. Only labels that had landed are used.
     """
-    store_predictions(log, monitoring, day)
+    compact(log, monitoring)
     for cohort_day in mature(con, lake, monitoring):
         cohort = read_days(monitoring, COHORTS, [cohort_day])
         versions = cohort["champion_version"].mode()
@@ -64,7 +65,7 @@ def _drift(monitoring: Path, champion: tuple[str, bundle.Manifest, Path], day: d
     live = read_days(monitoring, PREDICTIONS, week)
     if live.empty or live["day"].nunique() < WINDOW:
         return []  # half a week has other weekdays than a whole one, and no other meaning
-    table = drift(live, pd.read_parquet(folder / bundle.REFERENCE), manifest.numeric)
+    table = drift(latest(live), pd.read_parquet(folder / bundle.REFERENCE), manifest.numeric)
     _write(monitoring, DRIFT, day, table)
     return [str(name) for name in table[table["moved"]]["feature"]]
 

@@ -24,9 +24,10 @@ from .daily import COMPARED, DECISIONS, DRIFT, PERFORMANCE, WINDOW
 from .drift import MOVED
 from .events import Event
 from .events import read as read_events
-from .labels import ALIASES, COHORTS, PREDICTIONS
+from .labels import COHORTS
 from .performance import daily_gains
 from .policy import DRASTIC, GRADUAL
+from .predictions import ALIASES, PREDICTIONS
 from .sequential import bounds
 
 TEXT, NUMBER, TRUTH = pa.string(), pa.float64(), pa.bool_()

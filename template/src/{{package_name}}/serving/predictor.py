@@ -1,6 +1,5 @@
 """From request columns to logged scores: entity keys, one read of the online store, one matrix, every loaded model."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -89,7 +88,10 @@ class Predictor:
         columns.update(found.features)
         columns.update(problem.derived_features(columns))
         scores = {alias: model.bundle.score(columns) for alias, model in served.items()}
-        self.log.append(_records(request_id, request, columns, served, scores, time.perf_counter() - started))
+        elapsed = time.perf_counter() - started
+        self.log.append(_answers(request_id, request, columns, champion.version, scores[CHAMPION], elapsed))
+        if shadows := {alias: (served[alias].version, scores[alias]) for alias in scores if alias != CHAMPION}:
+            self.log.append_shadows(_shadows(request_id, at, shadows))
         return Answer(champion.version, scores[CHAMPION], found)
 
     def _load(self, target: str) -> Served:
@@ -114,31 +116,46 @@ def _target(link: Path) -> str:
         return ""
 
 
-def _records(
+def _answers(
     request_id: str,
     request: Mapping[str, NDArray[np.generic]],
     columns: Mapping[str, NDArray[np.generic]],
-    served: Mapping[str, Served],
-    scores: Mapping[str, NDArray[np.float64]],
+    version: str,
+    scores: NDArray[np.float64],
     elapsed: float,
 ) -> list[dict[str, Any]]:
-    asked = {name: request[name].tolist() for name in problem.REQUEST}
-    inputs = {name: columns[name].tolist() for name in problem.NUMERIC}
-    answers = {alias: values.tolist() for alias, values in scores.items()}
-    at = columns["prediction_time"].tolist()
     now = datetime.now(UTC).isoformat()
+    milliseconds = round(elapsed * 1000, 3)
+    asked = zip(*(request[name].tolist() for name in problem.REQUEST), strict=True)
+    inputs = zip(*(columns[name].tolist() for name in problem.NUMERIC), strict=True)
+    at = columns["prediction_time"].tolist()
     return [
         {
             "request_id": request_id,
             "row": row,
             "answered_at": now,
-            "prediction_time": at[row],
-            "milliseconds": round(elapsed * 1000, 3),
-            "request": {name: values[row] for name, values in asked.items()},
-            "features": {name: None if math.isnan(values[row]) else values[row] for name, values in inputs.items()},
+            "prediction_time": when,
+            "milliseconds": milliseconds,
+            "request": dict(zip(problem.REQUEST, values, strict=True)),
+            "features": dict(zip(problem.NUMERIC, features, strict=True)),
+            "scores": {CHAMPION: {"version": version, "score": score}},
+        }
+        for row, (when, values, features, score) in enumerate(zip(at, asked, inputs, scores.tolist(), strict=True))
+    ]
+
+
+def _shadows(
+    request_id: str, at: NDArray[np.int64], shadows: Mapping[str, tuple[str, NDArray[np.float64]]]
+) -> list[dict[str, Any]]:
+    scores = {alias: (version, values.tolist()) for alias, (version, values) in shadows.items()}
+    return [
+        {
+            "request_id": request_id,
+            "row": row,
+            "prediction_time": when,
             "scores": {
-                alias: {"version": served[alias].version, "score": values[row]} for alias, values in answers.items()
+                alias: {"version": version, "score": values[row]} for alias, (version, values) in scores.items()
             },
         }
-        for row in range(len(at))
+        for row, when in enumerate(at.tolist())
     ]

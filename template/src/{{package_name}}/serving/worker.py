@@ -57,7 +57,7 @@ def serve(settings: Settings, listener: socket.socket, lifeline: int, on_start: 
         metrics.bundle_loads.labels(alias, "loaded" if loaded else "refused").inc()
         logs.event("bundle loaded" if loaded else "bundle refused", not loaded, alias=alias, reason=outcome)
 
-    log = PredictionLog(settings.predictions)
+    log = PredictionLog(settings.predictions, settings.segment_bytes)
     traces = make_traces(NAME)
     if traces:
         predictor = Predictor(

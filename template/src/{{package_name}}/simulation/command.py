@@ -9,10 +9,12 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from .. import segments
 from ..errors import UserError
 from ..features.online import open_store
-from ..lake import days
-from ..monitoring.labels import PREDICTIONS, read_days
+from ..lake import days, partition_days
+from ..monitoring.labels import read_days
+from ..monitoring.predictions import PREDICTIONS
 from ..operations import Project
 from ..registry.client import CHAMPION
 from .faults import Injection
@@ -38,7 +40,8 @@ def run(
         raise UserError("no version is the champion yet; run `train` and `registry promote VERSION` first")
     settings = project.settings
     replayed = list(days(since, until + timedelta(days=1)))
-    if again := next((day for day in replayed if (settings.predictions / f"date={day}").exists()), None):
+    held = {*segments.days(settings.predictions), *partition_days(settings.monitoring, PREDICTIONS)}
+    if again := next((day for day in replayed if day in held), None):
         raise UserError(f"{again} was replayed before; choose later days, or `make clean` and start over")
     console = Console(highlight=False, soft_wrap=True)
     server = Server(settings.environment(), settings.state / "server.log")

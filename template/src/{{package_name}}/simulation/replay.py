@@ -21,8 +21,8 @@ from ..features.stream import MicroBatches, lookback
 from ..features.views import BATCH_DELAY
 from ..lake import midnight
 from ..monitoring.events import Event, record
-from ..monitoring.labels import read_log
 from ..monitoring.policy import Action, Decision
+from ..monitoring.predictions import read_predictions
 from ..operations import Project
 from ..registry.client import CHALLENGER, CHAMPION
 from .faults import Fault, Injection, wrong_join
@@ -142,7 +142,8 @@ class Replay:
 
     def _check_log(self, day: date, received: dict[tuple[Any, ...], float]) -> None:
         """Count the answers that a client holds and the log does not."""
-        logged = read_log(self.project.settings.predictions, day)
+        settings = self.project.settings
+        logged = read_predictions(settings.predictions, settings.monitoring, day)
         parts = {
             name: pd.to_datetime(logged[name], unit="s", utc=True).map(pd.Timestamp.isoformat)
             if name in problem.INSTANTS

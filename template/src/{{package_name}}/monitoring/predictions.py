@@ -1,0 +1,240 @@
+"""The logged predictions as a table: folded from the prediction log into the lake's form, day by day.
+
+A row is an answer, known by its request and its place in it (KEY). It is in the log, in the lake, or for as long as a
+compaction lasts in both; whoever reads through this module sees it once.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from .. import problem, segments
+from ..errors import DataError
+from ..lake import partition_path, write_partition
+from ..segments import ANSWERS, KINDS, SHADOWS
+
+PREDICTIONS = "predictions"
+ALIASES = ("champion", "challenger", "previous")
+KEY = ("request_id", "row")
+Key = tuple[str, int]
+PARTS = {"version": pa.string(), "score": pa.float64()}
+SCORES = {f"{alias}_{part}": kind for alias in ALIASES for part, kind in PARTS.items()}
+ABOUT = {
+    "request_id": pa.string(),
+    "row": pa.int64(),
+    "prediction_time": pa.int64(),
+    "answered_at": pa.string(),
+    "milliseconds": pa.float64(),
+}
+# With their types; what is asked for has that of its values.
+COLUMNS = ABOUT | dict.fromkeys(problem.REQUEST) | dict.fromkeys(problem.NUMERIC, pa.float64()) | SCORES
+CHUNK = 10_000
+ORDER = (*problem.ENTITY, "answered_at", *KEY)
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What a compaction did."""
+
+    rows: int
+    """Answers that the lake did not hold before."""
+    removed: int
+    """Segments that were folded and removed."""
+    open: int
+    """Segments that were folded and stay for now, since a process writes to them."""
+
+
+def compact(log: Path, monitoring: Path) -> Compacted:
+    """Fold the prediction log into the daily partitions of the lake's form, and remove its finished segments.
+
+    Servers may write meanwhile, and a second compaction waits. It may be killed at any point and run again: a segment
+    is removed when the partition that holds its rows is on the disk. Raises DataError when a line is not what a server
+    writes, or when the file system refuses; what was not folded stays.
+    """
+    done = []
+    try:
+        with segments.turn(log, alone=True):
+            for day in segments.days(log):
+                segments.finish_abandoned(log, day)
+                done.append(_fold(log, monitoring, day))
+    except OSError as error:
+        raise DataError(
+            f"the prediction log in {log} cannot be folded ({error.strerror or error}); "
+            "free some space or mend the rights, then run it again"
+        ) from error
+    return Compacted(*(sum(getattr(one, name) for one in done) for name in ("rows", "removed", "open")))
+
+
+def read_predictions(log: Path, monitoring: Path, day: date) -> pd.DataFrame:
+    """Return the answers of one UTC day, each once, in the order of the entities and of `answered_at`.
+
+    Columns: `request_id`, `row`, `prediction_time` (UTC seconds), `answered_at`, `milliseconds`, problem.REQUEST,
+    problem.NUMERIC, and `<alias>_version`, `<alias>_score` for each alias: null where none was loaded, or where a
+    shadow has not scored the row (yet). Raises DataError when a line is not what a server writes.
+    """
+    with segments.turn(log, alone=False):
+        table: pd.DataFrame = _read(log, monitoring, day).table.to_pandas()
+        return table
+
+
+def latest(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per entity, the answer that was given last."""
+    ordered = predictions.sort_values("answered_at", kind="stable") if len(predictions) else predictions
+    return ordered.drop_duplicates(list(problem.ENTITY), keep="last").sort_index().reset_index(drop=True)
+
+
+def logged_versions(log: Path) -> set[str]:
+    """Return the versions that answered or shadowed a prediction that is still in the log. Raises DataError."""
+    with segments.turn(log, alone=False):
+        paths = [path for day in segments.days(log) for kind in KINDS for path in segments.segments(log, kind, day)]
+        return {score.version for record in _records(paths, _Shadows) for score in record.scores.values()}
+
+
+class _Score(msgspec.Struct):
+    version: str
+    score: float | None
+
+
+class _Shadows(msgspec.Struct):
+    """A line of a segment of shadows."""
+
+    request_id: str
+    row: int
+    scores: dict[str, _Score]
+
+    @property
+    def key(self) -> Key:
+        return self.request_id, self.row
+
+    def flat(self) -> dict[str, Any]:
+        return {f"{alias}_{part}": getattr(found, part) for alias, found in self.scores.items() for part in PARTS}
+
+
+class _Answer(_Shadows):
+    """A line of a segment of answers."""
+
+    prediction_time: int
+    answered_at: str
+    milliseconds: float
+    request: dict[str, Any]
+    features: dict[str, float | None]
+
+    def flat(self) -> dict[str, Any]:
+        # What is asked for may itself be an input of the model.
+        return self.request | self.features | {name: getattr(self, name) for name in ABOUT} | super().flat()
+
+
+Line = TypeVar("Line", bound=_Shadows)
+
+
+@dataclass(frozen=True)
+class _Day:
+    """What is known of a day."""
+
+    before: pa.Table
+    """Its partition; without a row where there is none."""
+    table: pa.Table
+    """The partition and what the segments add to it, in ORDER."""
+    folded: Sequence[Path]
+    """The segments that the table makes superfluous."""
+    open: int
+    """How many segments may still grow."""
+
+
+def _read(log: Path, monitoring: Path, day: date) -> _Day:
+    """Read a day, in one's turn. Shadows come first: what they shadow is on the disk before them."""
+    paths = {SHADOWS: segments.segments(log, SHADOWS, day)}
+    shadows: dict[Key, dict[str, Any]] = {}
+    for line in _records(paths[SHADOWS], _Shadows):
+        shadows.setdefault(line.key, {}).update(line.flat())
+    paths[ANSWERS] = segments.segments(log, ANSWERS, day)
+    before = _stored(partition_path(monitoring, PREDICTIONS, day))
+    keys = _keys(before)
+    tables, added = [before], _added(paths[ANSWERS], keys)
+    while rows := list(islice(added, CHUNK)):  # as objects a row takes ten times as much memory
+        tables.append(_arrow(rows))
+    table = pa.concat_tables(tables, promote_options="permissive")
+    if shadows:
+        found = [shadows.get(key, {}) for key in keys]
+        for name, kind in SCORES.items():
+            scores = pa.array([one.get(name) for one in found], kind)
+            table = table.set_column(table.column_names.index(name), name, pc.coalesce(scores, table[name]))
+    finished = {kind: [path for path in found if not segments.is_open(path)] for kind, found in paths.items()}
+    folded = finished[ANSWERS] + (finished[SHADOWS] if shadows.keys() <= keys.keys() else [])
+    still_open = sum(segments.is_open(path) for found in paths.values() for path in found)
+    return _Day(before, table.sort_by([(name, "ascending") for name in ORDER]), folded, still_open)
+
+
+def _added(paths: Sequence[Path], keys: dict[Key, None]) -> Iterator[dict[str, Any]]:
+    """Yield the answers in segments whose keys are not among those given, and add these."""
+    for answer in _records(paths, _Answer):
+        if answer.key not in keys:
+            keys[answer.key] = None
+            yield answer.flat()
+
+
+def _fold(log: Path, monitoring: Path, day: date) -> Compacted:
+    found = _read(log, monitoring, day)
+    rows = found.table.num_rows
+    if not found.table.equals(found.before):
+        write_partition(monitoring, PREDICTIONS, day, found.table)
+    if found.folded and rows:
+        _to_disk(partition_path(monitoring, PREDICTIONS, day))
+    for path in found.folded:
+        path.unlink()
+    with suppress(OSError):  # not empty
+        segments.folder(log, day).rmdir()
+    return Compacted(rows - found.before.num_rows, len(found.folded), found.open)
+
+
+def _records(paths: Sequence[Path], kind: type[Line]) -> Iterator[Line]:
+    decode = msgspec.json.Decoder(kind).decode
+    for path in paths:
+        for number, line in enumerate(segments.lines(path), 1):
+            try:
+                yield decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise DataError(
+                    f"line {number} of {path} is not what a server writes ({error}); mend the line or move the file "
+                    "away, then run it again"
+                ) from error
+
+
+def _stored(path: Path) -> pa.Table:
+    try:
+        with pq.ParquetFile(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return _arrow([])
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path} cannot be read ({error}); move it away, then run it again") from error
+
+
+def _arrow(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    return pa.table({name: pa.array([row.get(name) for row in rows], kind) for name, kind in COLUMNS.items()})
+
+
+def _keys(table: pa.Table) -> dict[Key, None]:
+    """Return the rows' keys in their order, as a set that keeps it."""
+    return dict.fromkeys(zip(*(table[name].to_pylist() for name in KEY), strict=True))
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file and its names are on the disk itself: what it is a copy of may go then."""
+    for part in (path, *list(path.parents)[:2]):
+        descriptor = os.open(part, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
