@@ -184,10 +184,7 @@ def plan(views: tuple[ViewSpec, ...]) -> Plan:
     view_of = np.repeat(np.arange(len(views)), counts)
     offsets = np.array([offset for count in counts for offset in range(1, 1 + count)], np.intp)
     starts = np.cumsum([0, *width.values()])
-    entity, place = (
-        np.concatenate([entity, entity[view_of]]),
-        np.concatenate([first, first[view_of] + offsets])[:, None],
-    )
+    entity, place = np.concatenate([entity, entity[view_of]]), np.concatenate([first, first[view_of] + offsets])[:, None]
     return Plan(
         keys=tuple(dict.fromkeys(name for keys in grouped for name in keys)),
         entities=tuple(Entity(keys, tuple(mine), width[keys]) for keys, mine in grouped.items()),

@@ -36,7 +36,7 @@ def limited(settings: Settings, front: Front) -> type[asyncio.Protocol]:
 
 
 async def look_after(connections: set[Any], front: Front) -> None:
-    """End every connection of the server whose deadline has passed, and let the front tell of itself, again and again."""
+    """End every connection whose deadline has passed, and let the front tell of itself, again and again."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(LOOK)
