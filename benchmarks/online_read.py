@@ -95,7 +95,7 @@ def check(together: Mapping[str, Found], alone: Mapping[str, Sequence[Found]]) -
         if (found.missing, found.stale) != (expected.missing, expected.stale):
             sys.exit(f"error: {store} misses other values than SQLite")
         for name, values in found.features.items():
-            single = np.concatenate([one.features[name] for one in alone[store]])
+            single = np.array([one.features[name] for one in alone[store]])
             if not values.tobytes() == single.tobytes() == expected.features[name].tobytes():
                 sys.exit(f"error: {store} reads another {name}, for one flight or for {TOGETHER}")
 

@@ -13,6 +13,7 @@ describes the format, field by field.
 
 import hashlib
 import json
+import math
 import shutil
 import threading
 import uuid
@@ -58,6 +59,8 @@ class ViewSpec:
     ttl: int
     definition: str
     """Hash of the view's definition; a value computed by another definition is not this feature."""
+    required: bool = False
+    """Whether no answer is given while the view cannot be read; otherwise its features are missing meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,11 @@ class Manifest:
     def matrix(self, columns: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:
         """Return the model's input, shape (n, k), from one array of n values per input name."""
         return _matrix(self._codes, self.numeric, columns)
+
+    def row(self, columns: Mapping[str, Any]) -> list[float]:
+        """Return one row of the matrix, from one value per input name."""
+        coded = [code.get(columns[name], math.nan) for name, code in self._codes.items()]
+        return coded + [columns[name] for name in self.numeric]
 
     @cached_property
     def _codes(self) -> Codes:
@@ -138,42 +146,30 @@ class Scorer:
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[1].name
-        self._one = _OneRow(self._session)
+        self._lock = threading.Lock()
 
     def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the probability of the label for each row of a float32 matrix (n, k)."""
-        if matrix.shape == self._one.shape:
-            return self._one.score(matrix)
         (probabilities,) = self._session.run([self._output], {self._input: matrix})
         return cast(NDArray[np.float32], probabilities)[:, 1].astype(np.float64)
 
+    def score_row(self, row: Sequence[float]) -> float:
+        """Return the probability of the label for one row of k inputs."""
+        binding, inputs, outputs = self._one_row
+        with self._lock:  # the row's place in memory is one for all
+            inputs[0] = row
+            self._session.run_with_iobinding(binding)
+            return float(outputs[0, 1])
 
-class _OneRow:
-    """One row's place in memory, bound to the model once: finding the places costs more than scoring a row does."""
-
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        first, second = session.get_inputs()[0], session.get_outputs()[1]
-        width = first.shape[-1]
-        self.shape = (1, width if isinstance(width, int) else -1)
-        """Of what it scores; none has -1 columns."""
-        self._session = session
-        self._lock = threading.Lock()  # the places are one row's
-        if self.shape[1] > 0:
-            self._inputs = np.zeros(self.shape, np.float32)
-            self._outputs = np.zeros((1, 2), np.float32)
-            self._binding = session.io_binding()
-            for bind, name, place in (
-                (self._binding.bind_input, first.name, self._inputs),
-                (self._binding.bind_output, second.name, self._outputs),
-            ):
-                bind(name, "cpu", 0, np.float32, place.shape, place.ctypes.data)
-
-    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the probability of the label for the row of a float32 matrix of `shape`."""
-        with self._lock:
-            self._inputs[:] = matrix
-            self._session.run_with_iobinding(self._binding)
-            return self._outputs[:, 1].astype(np.float64)
+    @cached_property
+    def _one_row(self) -> tuple[onnxruntime.IOBinding, NDArray[np.float32], NDArray[np.float32]]:
+        """One row's place in memory, bound to the model once: handing it over each time costs more than scoring it."""
+        inputs = np.zeros((1, self._session.get_inputs()[0].shape[1]), np.float32)
+        outputs = np.zeros((1, 2), np.float32)
+        binding = self._session.io_binding()
+        binding.bind_input(self._input, "cpu", 0, np.float32, inputs.shape, inputs.ctypes.data)
+        binding.bind_output(self._output, "cpu", 0, np.float32, outputs.shape, outputs.ctypes.data)
+        return binding, inputs, outputs
 
 
 @dataclass(frozen=True)
@@ -188,6 +184,13 @@ class Bundle:
     def score(self, columns: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float64]:
         """Return the probability of the label for each row; see Manifest.matrix for `columns`."""
         return self.scorer.score(self.manifest.matrix(columns))
+
+    def scores(self, columns: Mapping[str, Any], rows: int) -> list[float]:
+        """Return the probability of the label for one row, with a value per input, or for n rows, with arrays."""
+        if rows == 1:
+            return [self.scorer.score_row(self.manifest.row(columns))]
+        found: list[float] = self.score(columns).tolist()
+        return found
 
 
 def write(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> str:
@@ -238,8 +241,8 @@ def load(folder: Path, digest: str | None = None) -> Bundle:
         )
     try:
         inputs = np.array(golden.inputs, dtype=np.float32)
-        scores = np.concatenate([scorer.score(inputs[:1]), scorer.score(inputs)])  # alone, a row goes another way
-        worst = float(np.abs(scores - np.array([golden.scores[0], *golden.scores])).max())
+        alone = scorer.score_row(inputs[0].tolist())  # a row goes another way, and must get there too
+        worst = float(np.abs([alone, *scorer.score(inputs)] - np.array([golden.scores[0], *golden.scores])).max())
     except Exception as error:
         raise BundleError(
             f"{folder / GOLDEN} cannot be scored ({type(error).__name__}); train and register again"

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from .bounds import UNKNOWN, Behaviour, GateBounds, PolicyBounds, Rises, Steady
@@ -96,26 +94,23 @@ NUMERIC = (
 BASELINE = ("courier",)  # the baseline is the historic rate by these
 SLICES = ("depot",)  # the gates look at each value of these on its own
 
-Columns = Mapping[str, NDArray[np.generic]]
+Columns = Mapping[str, Any]
+"""By name, a value of one row, or an array of n values. Serving hands over one row as it is: write plain arithmetic."""
 
 HOUR = 3600
 
 
-def entity_columns(request: Columns) -> dict[str, NDArray[np.generic]]:
+def entity_columns(request: Columns) -> dict[str, Any]:
     """Return what the request alone tells: the prediction time, and the derived entity keys and features.
 
-    `request` maps each name of REQUEST to an array of n values; instants are int64 UTC seconds. Returned, n values
-    each: `prediction_time` (int64 UTC seconds), `hour` (float64, 0 to 23, UTC).
+    `request` has each name of REQUEST; instants are UTC seconds, an int or int64. Returned is, by name:
+    `prediction_time` (UTC seconds), `hour` (float, 0 to 23, UTC).
     """
-    handed_over = request["handed_over_at"].astype(np.int64)
-    return {
-        "prediction_time": prediction_time({"handed_over_at": handed_over}),
-        "hour": (handed_over // HOUR % 24).astype(np.float64),
-    }
+    return {"prediction_time": prediction_time(request), "hour": request["handed_over_at"] // HOUR % 24 * 1.0}
 
 
-def derived_features(columns: Columns) -> dict[str, NDArray[np.generic]]:
-    """Return the features that need both the request and a view's value. Here there is none."""
+def derived_features(columns: Columns) -> dict[str, Any]:
+    """Return the features that need both the request and a view's value, as floats. Here there is none."""
     return {}
 
 

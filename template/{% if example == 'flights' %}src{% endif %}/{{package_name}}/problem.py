@@ -14,7 +14,6 @@ from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from .bounds import UNKNOWN, Behaviour, GateBounds, PolicyBounds, Rises, Steady
@@ -159,45 +158,48 @@ NUMERIC = (
 BASELINE = ("carrier", "departure_hour")  # the baseline is the historic rate by these
 SLICES = ("origin",)  # the gates look at each value of these on its own
 
-Columns = Mapping[str, NDArray[np.generic]]
+Columns = Mapping[str, Any]
+"""By name, a value of one row, or an array of n values. Serving hands over one row as it is: write plain arithmetic."""
 
 ZONE = ZoneInfo("America/New_York")  # all three origins
 HOUR = 3600
 DAY = 24 * HOUR
 
 
-def entity_columns(request: Columns) -> dict[str, NDArray[np.generic]]:
+def entity_columns(request: Columns) -> dict[str, Any]:
     """Return what the request alone tells: the prediction time, and the derived entity keys and features.
 
-    `request` maps each name of REQUEST to an array of n values; instants are int64 UTC seconds. Returned, n values
-    each: `prediction_time` (int64 UTC seconds), `departure_hour` (int64, 0 to 23, New York clock), `departure_minute`
-    (float64, 0 to 1439, New York clock), `weekday` (float64, Monday 0, New York calendar), `scheduled_minutes`
-    (float64).
+    `request` has each name of REQUEST; instants are UTC seconds, an int or int64. Returned is, by name:
+    `prediction_time` (UTC seconds), `departure_hour` (int, 0 to 23, New York clock), `departure_minute` (float, 0 to
+    1439, New York clock), `weekday` (float, Monday 0, New York calendar), `scheduled_minutes` (float).
     """
-    departure = request["scheduled_departure"].astype(np.int64)
+    departure = request["scheduled_departure"]
     local = departure + _utc_offset(departure)
     second_of_day = local % DAY
     return {
-        "prediction_time": prediction_time({"scheduled_departure": departure}),
+        "prediction_time": prediction_time(request),
         "departure_hour": second_of_day // HOUR,
-        "departure_minute": (second_of_day // 60).astype(np.float64),
-        "weekday": ((local // DAY + 3) % 7).astype(np.float64),  # 1970-01-01 was a Thursday
-        "scheduled_minutes": (request["scheduled_arrival"].astype(np.int64) - departure) / 60,
+        "departure_minute": second_of_day // 60 * 1.0,
+        "weekday": (local // DAY + 3) % 7 * 1.0,  # 1970-01-01 was a Thursday
+        "scheduled_minutes": (request["scheduled_arrival"] - departure) / 60,
     }
 
 
-def derived_features(columns: Columns) -> dict[str, NDArray[np.generic]]:
-    """Return the features that need both the request and a view's value, as float64; NaN where the value is."""
-    departure = columns["scheduled_departure"].astype(np.int64)
+def derived_features(columns: Columns) -> dict[str, Any]:
+    """Return the features that need both the request and a view's value, as floats; NaN where the value is."""
+    departure = columns["scheduled_departure"]
     return {
-        "hours_since_last_departure": (departure - columns["last_departed_at"].astype(np.float64)) / HOUR,
-        "hours_since_last_arrival": (departure - columns["last_arrived_at"].astype(np.float64)) / HOUR,
+        "hours_since_last_departure": (departure - columns["last_departed_at"]) / HOUR,
+        "hours_since_last_arrival": (departure - columns["last_arrived_at"]) / HOUR,
     }
 
 
-def _utc_offset(instants: NDArray[np.int64]) -> NDArray[np.int64]:
+def _utc_offset(instants: Any) -> Any:
     """Return New York's offset from UTC in seconds at each instant; daylight saving changes on whole hours."""
-    return np.fromiter(map(_hours_offset, (instants // HOUR).tolist()), np.int64, len(instants))
+    hours = instants // HOUR
+    if isinstance(hours, np.ndarray):
+        return np.fromiter(map(_hours_offset, hours.tolist()), np.int64, len(hours))
+    return _hours_offset(hours)
 
 
 @lru_cache(maxsize=20_000)  # two years of hours

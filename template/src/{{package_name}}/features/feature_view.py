@@ -55,6 +55,8 @@ class FeatureView:
     """Why a value holds for `ttl`, and not longer."""
     why: str
     """What breaks, or what is lost, without the view."""
+    required: bool = False
+    """Whether the server gives no answer while the online store is away; otherwise the features are missing."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -98,7 +100,9 @@ class FeatureView:
     @property
     def spec(self) -> ViewSpec:
         """What the bundle tells serving about this view."""
-        return ViewSpec(self.name, self.keys, self.features, int(self.ttl.total_seconds()), self.definition)
+        return ViewSpec(
+            self.name, self.keys, self.features, int(self.ttl.total_seconds()), self.definition, self.required
+        )
 
 
 def trailing(

@@ -6,6 +6,7 @@ missing, exactly as in the point-in-time join. A value is found only under the d
 A row is stored as big-endian float64: when it became available (UTC seconds), then the view's features, NaN for null.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -26,29 +28,21 @@ from ..settings import Settings
 Key = tuple[Any, ...]
 Keys = list[str | None]
 
+OTHER_FORM = "the online store holds rows of another form than this code writes; clear it and publish"
 FLOAT = np.dtype(">f8")  # of positive numbers, the bytes have the order of the values
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Features read for n rows: one float64 array of n values per feature, NaN where missing or stale."""
+    """The features of one row, or one float64 array per feature for n rows; NaN where missing or stale."""
 
-    views: tuple[str, ...]
-    features: Mapping[str, NDArray[np.float64]]
-    is_missing: NDArray[np.bool_]
-    """Whether a view held no value, (views, n)."""
-    is_stale: NDArray[np.bool_]
-    """Whether a value was past its ttl, (views, n)."""
-
-    @property
-    def missing(self) -> dict[str, int]:
-        """Rows for which a view held no value, by view."""
-        return dict(zip(self.views, self.is_missing.sum(axis=1).tolist(), strict=True))
-
-    @property
-    def stale(self) -> dict[str, int]:
-        """Rows whose value was past its ttl, by view."""
-        return dict(zip(self.views, self.is_stale.sum(axis=1).tolist(), strict=True))
+    features: Mapping[str, Any]
+    missing: Mapping[str, int]
+    """Rows for which a view held no value, by view."""
+    stale: Mapping[str, int]
+    """Rows whose value was past its ttl, by view."""
+    away: bool = False
+    """Whether the store was not asked, or did not answer: then every value is missing."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +61,6 @@ class Entity:
 class Plan:
     """Where in the records of its entities each feature of some views is found. It depends on nothing but the views."""
 
-    keys: tuple[str, ...]
-    """The columns that any of the keys are made of."""
     entities: tuple[Entity, ...]
     views: tuple[str, ...]
     features: tuple[str, ...]
@@ -78,35 +70,71 @@ class Plan:
     """The number of the entity of each value: of every view's `available_at`, then of every feature."""
     place: NDArray[np.intp]
     """Where in the record each of these values stands, a column."""
-    alone: NDArray[np.intp]
-    """Where each of these values stands in the records of one row, one after the other; a column."""
     view: NDArray[np.intp]
     """The number of the view of each feature."""
+    records: Struct
+    """The records of one row, one after the other."""
+    available: tuple[tuple[str, int, float, tuple[str, ...]], ...]
+    """Of each view its name, where in these records `available_at` stands, the ttl, and its features."""
+    values: tuple[int, ...]
+    """Where in these records each feature stands."""
 
 
 class OnlineStore(ABC):
     """What both stores share: how keys are asked for, and what is made of the records that are held."""
 
-    def read(
-        self, views: Sequence[ViewSpec] | Plan, columns: Mapping[str, NDArray[np.generic]], at: NDArray[np.int64]
-    ) -> Found:
-        """Return every feature of `views` for n rows with the entity keys in `columns`, as of `at` (UTC seconds).
+    def read(self, views: Sequence[ViewSpec] | Plan, columns: Mapping[str, Any], at: Any) -> Found:
+        """Return every feature of `views` for rows with the entity keys in `columns`, as of `at` (UTC seconds).
 
-        One query, or one round trip, whatever n is. Who asks often makes the plan of the views once. Raises DataError
-        when the store cannot be read.
+        `at` is an int, and then each column is a value; or an int64 array of n values, and then each column is one
+        too. It is one query, or one round trip, whatever n is. Who asks often makes the plan of the views once.
+        Raises DataError when the store cannot be read.
         """
         asked = views if isinstance(views, Plan) else plan(tuple(views))
-        parts = {name: columns[name].tolist() for name in asked.keys}
-        keys, where, end = _alone(asked, parts) if len(at) == 1 else _numbered(asked, parts, len(at))
+        return self._read_one(asked, columns, at) if isinstance(at, int) else self._read_many(asked, columns, at)
+
+    def _read_one(self, asked: Plan, columns: Mapping[str, Any], at: int) -> Found:
+        """NumPy takes longer to see that an array has one value than Python to do something with it."""
+        keys = [[_key([columns[name] for name in entity.keys])] for entity in asked.entities]
+        held = b"".join(self._records(asked, keys) if keys else ())
+        if len(held) != asked.records.size:
+            raise DataError(OTHER_FORM)
+        values = asked.records.unpack(held)
+        features = dict(zip(asked.features, [values[place] for place in asked.values], strict=True))
+        missing, stale = {}, {}
+        for view, place, ttl, names in asked.available:
+            available = values[place]
+            if available != available:  # NaN
+                missing[view] = 1
+            elif at - available > ttl:
+                stale[view] = 1
+                features.update(dict.fromkeys(names, math.nan))
+        return Found(features, missing, stale)
+
+    def _read_many(self, asked: Plan, columns: Mapping[str, NDArray[np.generic]], at: NDArray[np.int64]) -> Found:
+        keys: list[Keys] = []
+        first = np.empty((len(asked.entities), len(at)), np.intp)
+        end = 0
+        for row, entity in enumerate(asked.entities):
+            number: defaultdict[Any, int] = defaultdict(count().__next__)  # of each key, by its first use
+            parts = [columns[name].tolist() for name in entity.keys]
+            single = len(parts) == 1
+            numbers = map(number.__getitem__, parts[0] if single else zip(*parts, strict=True))
+            first[row] = np.fromiter(numbers, np.intp, len(at)) * entity.width + end
+            end += len(number) * entity.width
+            keys.append([key if key.__class__ is str else _text(key) for key in number] if single else _texts(number))
         held = np.frombuffer(b"".join(self._records(asked, keys) if end else ()), FLOAT)
         if len(held) != end:
-            raise DataError("the online store holds rows of another form than this code writes; clear it and publish")
-        values = held.take(where).astype(np.float64)
+            raise DataError(OTHER_FORM)
+        values = held[first[asked.entity] + asked.place].astype(np.float64)
         available, features = values[: len(asked.views)], values[len(asked.views) :]
         stale = at - available > asked.ttl
-        if stale.any():
-            features[stale[asked.view]] = np.nan
-        return Found(asked.views, dict(zip(asked.features, features, strict=True)), np.isnan(available), stale)
+        features[stale[asked.view]] = np.nan
+        return Found(
+            dict(zip(asked.features, features, strict=True)),
+            dict(zip(asked.views, np.isnan(available).sum(axis=1).tolist(), strict=True)),
+            dict(zip(asked.views, stale.sum(axis=1).tolist(), strict=True)),
+        )
 
     def write(self, view: ViewSpec, rows: Iterable[tuple[Key, int, Sequence[float | None]]]) -> None:
         """Store (key, available_at in UTC seconds, features in the view's order), all or nothing.
@@ -150,6 +178,13 @@ class OnlineStore(ABC):
         """Store encoded rows, all or nothing; one that is older than what is held under its key changes nothing."""
 
 
+def nothing_found(asked: Plan, at: Any) -> Found:
+    """Return what is found where the store is away; `at` is that of OnlineStore.read."""
+    rows = 1 if isinstance(at, int) else len(at)
+    nothing = math.nan if isinstance(at, int) else np.full(rows, np.nan)
+    return Found(dict.fromkeys(asked.features, nothing), dict.fromkeys(asked.views, rows), {}, away=True)
+
+
 def open_store(settings: Settings) -> OnlineStore:
     """Return the online store of these settings. Raises DataError when it cannot be used."""
     if url := settings.online_url.get_secret_value():
@@ -183,42 +218,33 @@ def plan(views: tuple[ViewSpec, ...]) -> Plan:
     first = np.array([place[view.name] for view in views], np.intp)
     view_of = np.repeat(np.arange(len(views)), counts)
     offsets = np.array([offset for count in counts for offset in range(1, 1 + count)], np.intp)
+    entities = np.concatenate([entity, entity[view_of]])
+    places = np.concatenate([first, first[view_of] + offsets])
     starts = np.cumsum([0, *width.values()])
-    entity, place = np.concatenate([entity, entity[view_of]]), np.concatenate([first, first[view_of] + offsets])[:, None]
+    alone = (starts[entities] + places).tolist()
     return Plan(
-        keys=tuple(dict.fromkeys(name for keys in grouped for name in keys)),
         entities=tuple(Entity(keys, tuple(mine), width[keys]) for keys, mine in grouped.items()),
         views=tuple(view.name for view in views),
         features=tuple(name for view in views for name in view.features),
         ttl=np.array([[view.ttl] for view in views], np.float64),
-        entity=entity,
-        place=place,
-        alone=starts[entity][:, None] + place,
+        entity=entities,
+        place=places[:, None],
         view=view_of,
+        records=Struct(f">{starts[-1]}d"),
+        available=tuple((view.name, at, view.ttl, view.features) for view, at in zip(views, alone, strict=False)),
+        values=tuple(alone[len(views) :]),
     )
 
 
-def _alone(asked: Plan, parts: Mapping[str, list[Any]]) -> tuple[list[Keys], NDArray[np.intp], int]:
-    """Return the keys of one row, and what `_numbered` does."""
-    keys = [_texts([tuple([parts[name][0] for name in entity.keys])]) for entity in asked.entities]
-    return keys, asked.alone, sum(entity.width for entity in asked.entities)
-
-
-def _numbered(asked: Plan, parts: Mapping[str, list[Any]], rows: int) -> tuple[list[Keys], NDArray[np.intp], int]:
-    """Return the different keys of some rows for each entity, where each value of each row stands in their records,
-    and how many values these hold."""
-    keys: list[Keys] = []
-    first = np.empty((len(asked.entities), rows), np.intp)
-    end = 0
-    for row, entity in enumerate(asked.entities):
-        number: defaultdict[Any, int] = defaultdict(count().__next__)  # of each key, by its first use
-        mine = [parts[name] for name in entity.keys]
-        single = len(mine) == 1
-        numbers = map(number.__getitem__, mine[0] if single else zip(*mine, strict=True))
-        first[row] = np.fromiter(numbers, np.intp, rows) * entity.width + end
-        end += len(number) * entity.width
-        keys.append([key if key.__class__ is str else _text(key) for key in number] if single else _texts(number))
-    return keys, first[asked.entity] + asked.place, end
+def _key(parts: list[Any]) -> str | None:
+    """Return what `_texts` does for one key."""
+    texts = [part if part.__class__ is str else _text(part) for part in parts]
+    if len(texts) == 1:
+        return texts[0]
+    if None in texts:
+        return None
+    joined = "|".join(texts)  # type: ignore[arg-type]
+    return joined if "%" not in joined and joined.count("|") == len(texts) - 1 else _marked(tuple(parts))
 
 
 def _text(part: Any) -> str | None:

@@ -82,12 +82,13 @@ class SqliteStore(OnlineStore):
     def _records(self, asked: Plan, keys: Sequence[Keys]) -> Iterable[bytes]:
         alone = max(map(len, keys)) == 1
         encoded = [key for (key,) in keys] if alone else [json.dumps(of) for of in keys]
-        with self._one_sentence():
-            try:
+        try:
+            with self._lock:
                 return self._fetch(_query(asked, alone), encoded)
-            except sqlite3.OperationalError:
-                # The one reason that is no fault: a view is not defined here, or by another definition, and so all of
-                # its values are missing. What is there is looked at anew, since any process may define it any time.
+        except sqlite3.Error:
+            # The one reason that is no fault: a view is not defined here, or by another definition, and so all of its
+            # values are missing. What is there is looked at anew, since any process may define it at any time.
+            with self._one_sentence():
                 return self._fetch(_select(asked.entities, self._columns(), alone), encoded)
 
     def _write(self, view: ViewSpec, rows: list[tuple[str, bytes]]) -> None:

@@ -1,8 +1,11 @@
 """The HTTP application: predictions, what serves, health, and errors as problem+json."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -13,108 +16,147 @@ from .. import problem
 from ..errors import UserError
 from ..settings import Settings
 from .auth import describe
-from .front import Front, Reply, refusal
+from .front import Front, Handler, Reply, refusal
 from .metrics import Metrics
 from .predictor import CHAMPION, Predictor, Served
-from .schemas import ModelName, ModelResponse, Prediction, PredictionRequest, PredictionResponse, Problem, ServedVersion
+from .schemas import (
+    Live,
+    ModelResponse,
+    PredictionRequest,
+    PredictionResponse,
+    Problem,
+    Ready,
+    ServedVersion,
+    answer_body,
+    first_error,
+)
+from .shadows import Shadows
 from .tracing import Traces
 
 PREDICTIONS = "/v1/predictions"
+INVOCATIONS = "/invocations"  # what SageMaker calls it
+RETRY_AFTER = (b"retry-after", b"1")  # seconds: about what it takes until a store is asked or a link looked at again
+PROBE_SECONDS = 1.0
 
-# Where the validator's own words do not say what to do.
-HINTS = {
-    "extra_forbidden": "there is no such field; remove it",
-    "missing": "this field is missing; add it",
-    "too_short": "there is nothing in it; send at least one",
-    "timezone_aware": "the instant has no time zone; write it like 2013-04-02T10:15:00Z",
-}
+logger = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, traces: Traces | None = None) -> Front:
     """Return the application; while it runs it follows the bundle links and swaps models between requests."""
-
-    def predict(body: bytes, request_id: str) -> Reply:
-        try:
-            asked = PredictionRequest.model_validate_json(body)
-            count, most = len(asked.rows), settings.maximum_rows
-            if count > most:
-                return refusal(422, f"{problem.ROWS}: {count} are too many; send at most {most} in a request")
-            answer = predictor.predict(asked.columns(), request_id)
-        except ValidationError as error:
-            return refusal(422, _first(error))
-        except UserError as error:
-            return refusal(503, str(error))
-        except OSError as error:
-            detail = f"the prediction log cannot be written ({error.strerror}), so no answer is given; try later"
-            return refusal(503, detail)
-        metrics.predictions.labels(answer.version).inc(count)
-        for view, rows in answer.found.missing.items():
-            metrics.missing.labels(view).inc(rows)
-        for view, rows in answer.found.stale.items():
-            metrics.stale.labels(view).inc(rows)
-        for probability in answer.probabilities:
-            metrics.scores.observe(probability)
-        response = PredictionResponse(
-            request_id=request_id,
-            model=ModelName(name=problem.NAME, version=answer.version),
-            predictions=[Prediction(score=value) for value in answer.probabilities.tolist()],
-        )
-        return Reply(200, response.model_dump_json(by_alias=True).encode(), version=answer.version)
+    shadows = Shadows(predictor.log, lambda alias, rows: metrics.shadow_drops.labels(alias).inc(rows))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(predictor.refresh)
-        follower = asyncio.create_task(_follow(predictor, metrics, settings.reload_seconds))
+        tending = [
+            asyncio.create_task(_repeat(settings.reload_seconds, predictor.refresh, note)),
+            asyncio.create_task(_repeat(PROBE_SECONDS, predictor.probe, note)),
+        ]
         yield
-        follower.cancel()
-        with suppress(asyncio.CancelledError):
-            await follower
+        for task in tending:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await asyncio.to_thread(shadows.close)
         predictor.log.close()
 
-    app = FastAPI(title=problem.NAME, version="1", lifespan=lifespan)
-    front = Front(app, {("POST", PREDICTIONS): predict}, settings, metrics, traces)
+    def note() -> None:
+        champion = predictor.served.get(CHAMPION)
+        metrics.expect(predictor.cast.plan.views)
+        metrics.ready.set(not unready())
+        metrics.online_away.set(bool(predictor.degraded))
+        metrics.champion_forced.set(champion is not None and bool(champion.forced))
+
+    def unready() -> str:
+        """Return one sentence why this process should get no traffic, empty when it should."""
+        if front.draining:
+            return "this process is about to end; ask another one"
+        if CHAMPION not in predictor.served:
+            return "no verified champion is loaded yet; promote a version, or wait"
+        return predictor.log.fault
+
+    app = FastAPI(title=problem.NAME, version="1", lifespan=lifespan, responses=_problems(500))
+    answer = _answering(settings.maximum_rows, predictor, shadows, metrics)
+    front = Front(app, {("POST", PREDICTIONS): answer, ("POST", INVOCATIONS): answer}, settings, metrics, traces)
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:
         return _response(refusal(error.status_code, str(error.detail)))
 
+    @app.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> Response:
+        return _response(refusal(500, "the server made a mistake; its log tells more"))
+
+    @app.post(INVOCATIONS, responses=_problems(413, 415, 422, 503))
+    @app.post(PREDICTIONS, responses=_problems(413, 415, 422, 503))
+    async def predict(body: PredictionRequest) -> PredictionResponse:
+        """The probability of the label for each row, in the order of the request.
+
+        The answer has the request's `x-request-id`, or a new one, as a header too.
+        """
+        raise NotImplementedError("Front answers; this is what the documentation is made from")
+
     @app.get("/v1/model")
     async def model() -> ModelResponse:
-        """Which version answers and which ones shadow it."""
+        """Which version answers, what it was made from, and which ones shadow it."""
         described = {alias: _describe(served) for alias, served in predictor.served.items()}
         return ModelResponse(name=problem.NAME, champion=described.pop(CHAMPION, None), shadows=described)
 
     @app.get("/healthz/live")
-    async def live() -> dict[str, str]:
+    async def live() -> Live:
         """Whether this process can answer at all; depends on nothing else."""
-        return {"status": "live"}
+        return Live(status="live")
 
-    @app.get("/healthz/ready", responses={503: {"model": Problem}})
-    async def ready() -> dict[str, str]:
-        """Whether this process should get traffic: a verified champion is loaded."""
-        if front.draining:
-            raise HTTPException(503, "this process is about to end; ask another one")
-        if CHAMPION not in predictor.served:
-            raise HTTPException(503, "no verified champion is loaded yet")
-        return {"status": "ready"}
+    @app.get("/ping", responses=_problems(503))
+    @app.get("/healthz/ready", responses=_problems(503))
+    async def ready() -> Ready:
+        """Whether this process should get traffic: it has a verified champion, can log answers, and is to stay.
 
-    @app.post(PREDICTIONS, responses={413: {"model": Problem}, 422: {"model": Problem}, 503: {"model": Problem}})
-    async def documented(body: PredictionRequest) -> PredictionResponse:
-        """The probability of the label for each row, in the order of the request."""
-        raise AssertionError("Front answers")
+        It is ready while the online store is away, and says so: the answers lack features then.
+        """
+        if why := unready():
+            raise HTTPException(503, why)
+        return Ready(status="ready", degraded=list(predictor.degraded))
 
     unkeyed = app.openapi
     app.openapi = lambda: describe(unkeyed())  # type: ignore[method-assign]
     return front
 
 
-async def _follow(predictor: Predictor, metrics: Metrics, interval: float) -> None:
+def _answering(maximum_rows: int, predictor: Predictor, shadows: Shadows, metrics: Metrics) -> Handler:
+    """Return the function that answers a request for predictions."""
+
+    def answer(body: bytes, request_id: str) -> Reply:
+        try:
+            asked = PredictionRequest.model_validate_json(body)
+            if len(asked.rows) > maximum_rows:
+                detail = f"{len(asked.rows)} are too many; send at most {maximum_rows} in a request"
+                return refusal(422, f"{problem.ROWS}: {detail}")
+            given = predictor.predict(asked.columns(), request_id)
+        except ValidationError as error:
+            return refusal(422, first_error(error))
+        except UserError as error:
+            return refusal(503, str(error), RETRY_AFTER)
+        except OSError as error:
+            detail = f"the prediction log cannot be written ({error.strerror}), so no answer is given; try later"
+            return refusal(503, detail, RETRY_AFTER)
+        metrics.answered(given.version, given.probabilities, given.found)
+        content = answer_body(request_id, given.version, given.probabilities, given.degraded)
+        after = partial(shadows.offer, given.job) if given.job else None
+        return Reply(200, content, version=given.version, after=after)
+
+    return answer
+
+
+async def _repeat(seconds: float, work: Callable[[], None], then: Callable[[], None]) -> None:
+    """Do some work in a thread, and then what is quick, again and again; an error does not end it."""
     while True:
-        champion = predictor.served.get(CHAMPION)
-        metrics.ready.set(champion is not None)
-        metrics.champion_forced.set(champion is not None and bool(champion.forced))
-        await asyncio.sleep(interval)
-        await asyncio.to_thread(predictor.refresh)
+        then()
+        await asyncio.sleep(seconds)
+        try:
+            await asyncio.to_thread(work)
+        except Exception:
+            logger.exception("%s failed and is tried again", work.__qualname__)
 
 
 def _describe(served: Served) -> ServedVersion:
@@ -124,23 +166,26 @@ def _describe(served: Served) -> ServedVersion:
         digest=served.bundle.digest,
         trained_since=manifest.trained_since,
         trained_until=manifest.trained_until,
+        tested_until=manifest.tested_until,
+        data_fingerprint=manifest.data_fingerprint,
+        definitions={view.name: view.definition for view in manifest.views},
         metrics=dict(manifest.metrics),
         forced=served.forced or None,
     )
 
 
-def _first(error: ValidationError) -> str:
-    """Return one sentence about the first thing that is wrong in a body."""
-    first: Any = error.errors(include_url=False)[0]
-    if first["type"] == "json_invalid":
-        return f"the body is not JSON: {first['ctx']['error']}"
-    where = ".".join(str(part) for part in first["loc"]) or "body"
-    return f"{where}: {HINTS.get(first['type'], first['msg'])}"
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return how errors are documented."""
+    schema = Problem.model_json_schema()
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {"application/problem+json": {"schema": schema}},
+        }
+        for status in statuses
+    }
 
 
 def _response(reply: Reply) -> Response:
-    return Response(reply.body, reply.status, dict(_text(reply)), reply.media_type.decode())
-
-
-def _text(reply: Reply) -> list[tuple[str, str]]:
-    return [(name.decode(), value.decode()) for name, value in reply.headers]
+    headers = {name.decode(): value.decode() for name, value in reply.headers}
+    return Response(reply.body, reply.status, headers, reply.media_type.decode())

@@ -6,6 +6,7 @@ those that are late: a timer for each request would cost more.
 """
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 from math import inf
 from typing import Any
@@ -35,12 +36,12 @@ def limited(settings: Settings, front: Front) -> type[asyncio.Protocol]:
     return Limited
 
 
-async def look_after(connections: set[Any], front: Front) -> None:
-    """End every connection whose deadline has passed, and let the front tell of itself, again and again."""
+async def look_after(connections: set[Any], tell: Callable[[], None]) -> None:
+    """End every connection whose deadline has passed, and call `tell`, again and again."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(LOOK)
-        front.tell()
+        tell()
         now = loop.time()
         for connection in [each for each in connections if each.deadline < now]:
             connection.end_late()

@@ -22,7 +22,7 @@ from .limits import RETRY_AFTER, Turns
 from .metrics import Metrics
 from .tracing import Traces
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Headers = Mapping[bytes, bytes]
 """The headers of a request, their names in lower case."""
@@ -42,6 +42,8 @@ class Reply(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
     version: str = ""
     """The model's version that answered, for the log and the trace."""
+    after: Callable[[], None] | None = None
+    """What is done when the answer was sent."""
 
 
 Handler = Callable[[bytes, str], Reply]
@@ -75,6 +77,7 @@ class Front:
         self._keys = Keys(settings.keys)
         self._turns = Turns()
         self._waiting = settings.maximum_waiting
+        metrics.in_flight.set_function(lambda: self.in_flight)
         self._log = logs.Requests(settings.request_log == "all", settings.slow_seconds)
 
     def handles(self, method: bytes, url: bytes) -> bool:
@@ -88,7 +91,6 @@ class Front:
 
     def tell(self) -> None:
         """Bring the metrics up to date, and say what was refused since the last call before it came here."""
-        self._metrics.in_flight.set(self.in_flight)
         if self.shed:
             self._metrics.shed.inc(self.shed)
             logs.event("overload", True, refused=self.shed, in_flight=self.in_flight)
@@ -122,6 +124,8 @@ class Front:
             assert reply is not None
             status, version = reply.status, reply.version
             await send_reply(send, reply, request_id)
+            if reply.after:
+                reply.after()
         finally:
             self.in_flight -= 1
             seconds = time.perf_counter() - started
@@ -168,7 +172,7 @@ class Front:
                 return self._traces.within(span, lambda: handler(body, request_id))
             return handler(body, request_id)
         except Exception:
-            log.exception("request %s failed", request_id)
+            logger.exception("request %s failed", request_id)
             return refusal(500, f"the server made a mistake; its log tells more about the request {request_id}")
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:

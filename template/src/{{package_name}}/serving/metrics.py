@@ -1,64 +1,124 @@
 """The server's Prometheus metrics, in a registry of their own.
 
-Looking a child up by its labels costs more than counting with it: what counts each request keeps its children.
+What counts each request is a tally: plain numbers that the event loop alone changes, and that become samples when they
+are asked for. A counter of the client library takes a lock, and more time than the prediction's model.
 """
 
-from functools import cache
+from bisect import bisect_left
+from collections import Counter as Count
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ..features.online import Found
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 SCORE_BUCKETS = tuple(step / 10 for step in range(1, 11))
+
+
+class Distribution:
+    """How many values lie in each bucket, by one label."""
+
+    def __init__(self, name: str, about: str, label: str, buckets: Sequence[float]) -> None:
+        self._family = (name, about, None, [label])
+        self._bounds = buckets
+        self._counts: dict[str, list[int]] = defaultdict(lambda: [0] * (len(buckets) + 1))
+        self._sums: dict[str, float] = defaultdict(float)
+
+    def add(self, label: str, value: float) -> None:
+        """Count a value."""
+        self._counts[label][bisect_left(self._bounds, value)] += 1
+        self._sums[label] += value
+
+    def family(self) -> Metric:
+        """Return the samples of now."""
+        family = HistogramMetricFamily(*self._family[:2], labels=self._family[3])
+        for label, counts in list(self._counts.items()):
+            total, buckets = 0, []
+            for bound, count in zip((*map(str, self._bounds), "+Inf"), counts, strict=True):
+                total += count
+                buckets.append((bound, total))
+            family.add_metric([label], buckets, self._sums[label])
+        return family
+
+
+class Tallies(Collector):
+    """What is counted of every request, by plain numbers."""
+
+    def __init__(self) -> None:
+        self.requests: Count[tuple[str, int]] = Count()
+        self.rows: Count[str] = Count()
+        self.latency = Distribution("http_request_duration_seconds", "Time to answer.", "path", LATENCY_BUCKETS)
+        self.scores = Distribution(
+            "prediction_score", "The champion's probabilities by version.", "version", SCORE_BUCKETS
+        )
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the samples of now; another thread asks, so that what it goes through is a copy."""
+        requests = CounterMetricFamily("http_requests", "Requests by path and status.", labels=["path", "status"])
+        for (path, status), count in list(self.requests.items()):
+            requests.add_metric([path, str(status)], count)
+        rows = CounterMetricFamily("predictions", "Answered rows by version.", labels=["version"])
+        for version, count in list(self.rows.items()):
+            rows.add_metric([version], count)
+        yield from (requests, rows, self.latency.family(), self.scores.family())
 
 
 class Metrics:
     """Every metric of the server; one instance per application."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "http_requests", "Requests by path and status.", ["path", "status"], registry=self.registry
+        self.registry = registry = CollectorRegistry()
+        self._tallies = Tallies()
+        registry.register(self._tallies)
+        self.in_flight = Gauge("http_requests_in_flight", "Requests that wait for an answer.", registry=registry)
+        self.degraded = Counter(
+            "predictions_degraded", "Answered rows without the features of a store that was away.", registry=registry
         )
-        self.latency = Histogram(
-            "http_request_duration_seconds",
-            "Time to answer.",
-            ["path"],
-            buckets=LATENCY_BUCKETS,
-            registry=self.registry,
-        )
-        self.in_flight = Gauge(
-            "http_requests_in_flight",
-            "Requests that wait for an answer.",
-            registry=self.registry,
-            multiprocess_mode="livesum",
+        self.missing = Counter("features_missing", "Rows for which a view held no value.", ["view"], registry=registry)
+        self.stale = Counter("features_stale", "Rows whose value was past its ttl.", ["view"], registry=registry)
+        self.shadow_drops = Counter(
+            "shadow_rows_dropped", "Answered rows that a shadow did not score.", ["alias"], registry=registry
         )
         self.shed = Counter(
-            "http_requests_shed", "Predictions refused at once, because too many waited.", registry=self.registry
+            "http_requests_shed", "Predictions refused at once, because too many waited.", registry=registry
         )
-        self._request = cache(lambda path, status: self.requests.labels(path, str(status)))
-        self._latency = cache(self.latency.labels)
-        self.predictions = Counter("predictions", "Answered rows by version.", ["version"], registry=self.registry)
-        self.scores = Histogram(
-            "prediction_score", "The champion's probabilities.", buckets=SCORE_BUCKETS, registry=self.registry
-        )
-        self.missing = Counter(
-            "features_missing", "Rows for which a view held no value.", ["view"], registry=self.registry
-        )
-        self.stale = Counter("features_stale", "Rows whose value was past its ttl.", ["view"], registry=self.registry)
         self.bundle_loads = Counter(
-            "bundle_loads", "Bundles that were loaded or refused.", ["alias", "outcome"], registry=self.registry
+            "bundle_loads", "Bundles that were loaded or refused.", ["alias", "outcome"], registry=registry
         )
-        self.ready = Gauge(
-            "ready", "1 when a verified champion is loaded.", registry=self.registry, multiprocess_mode="livemin"
-        )
+        self.ready = Gauge("ready", "1 when this process should get traffic.", registry=registry)
+        self.online_away = Gauge("online_store_away", "1 while the online store cannot be read.", registry=registry)
         self.champion_forced = Gauge(
-            "champion_forced",
-            "1 while the champion serves against its gates.",
-            registry=self.registry,
-            multiprocess_mode="livemax",
+            "champion_forced", "1 while the champion serves against its gates.", registry=registry
         )
+
+    def expect(self, views: Iterable[str]) -> None:
+        """Show the counts of these views from zero on, so that a first gap is an increase."""
+        for view in views:
+            self.missing.labels(view)
+            self.stale.labels(view)
 
     def request_done(self, path: str, status: int, seconds: float) -> None:
         """Count a request; `path` is a route's, or one name for all that is none."""
-        self._request(path, status).inc()
-        self._latency(path).observe(seconds)
+        self._tallies.requests[path, status] += 1
+        self._tallies.latency.add(path, seconds)
+
+    def answered(self, version: str, scores: Sequence[float], found: Found) -> None:
+        """Count answered rows, their scores, and the values that they lacked."""
+        self._tallies.rows[version] += len(scores)
+        for score in scores:
+            self._tallies.scores.add(version, score)
+        if found.away:
+            self.degraded.inc(len(scores))
+            return  # by that, and not by view: nobody knows what is missing
+        _add(self.missing, found.missing)
+        _add(self.stale, found.stale)
+
+
+def _add(counter: Counter, rows: Mapping[str, int]) -> None:
+    for view, count in rows.items():
+        if count:
+            counter.labels(view).inc(count)

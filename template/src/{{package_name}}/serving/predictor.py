@@ -1,22 +1,30 @@
-"""From request columns to logged scores: entity keys, one read of the online store, one matrix, every loaded model."""
+"""From request columns to logged scores: entity keys, one read of the online store, one matrix, one score."""
 
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from .. import bundle, problem, standing
-from ..errors import BundleError
-from ..features.online import Found, OnlineStore
+from ..errors import BundleError, DataError
+from ..features.online import Found, OnlineStore, Plan, plan
+from .lookup import Lookup
 from .prediction_log import PredictionLog
+from .shadows import Job
 
 CHAMPION = "champion"
 ALIASES = (CHAMPION, "challenger", "previous")
+LOGGED = (("prediction_time",), problem.REQUEST, problem.NUMERIC)
+ONLINE_STORE = "online store"  # what an answer is called degraded by
+
+logger = logging.getLogger(__name__)
+
+Columns = Mapping[str, Any]
+"""By name: of one row its values, of n rows arrays of n values."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +37,40 @@ class Served:
     """Why it serves against its gates; empty when it passed them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Cast:
+    """Everything that answers and shadows at one time. A request has one, whatever is loaded meanwhile."""
+
+    served: Mapping[str, Served]
+
+    @cached_property
+    def plan(self) -> Plan:
+        """How the features of all of them are read, once for all."""
+        # The champion comes last, so that its word holds where two versions declare a view differently.
+        models = [self.served[alias] for alias in reversed(ALIASES) if alias in self.served]
+        return plan(tuple({view.name: view for model in models for view in model.bundle.manifest.views}.values()))
+
+    @cached_property
+    def required(self) -> str:
+        """The views that the champion does not answer without, empty when there is none."""
+        return ", ".join(view.name for view in self.served[CHAMPION].bundle.manifest.views if view.required)
+
+    @cached_property
+    def shadows(self) -> Mapping[str, tuple[str, bundle.Bundle]]:
+        """What scores in the champion's shadow."""
+        return {alias: (of.version, of.bundle) for alias, of in self.served.items() if alias != CHAMPION}
+
+
+@dataclass(frozen=True, eq=False)
 class Answer:
-    """The champion's probabilities for n rows, and what the online store lacked."""
+    """The champion's probabilities for n rows, what the online store lacked, and what is left to the shadows."""
 
     version: str
-    probabilities: NDArray[np.float64]
+    probabilities: list[float]
     found: Found
+    degraded: tuple[str, ...]
+    """What was away; its features are missing."""
+    job: Job | None
 
 
 @dataclass
@@ -47,8 +82,21 @@ class Predictor:
     log: PredictionLog
     on_load: Callable[[str, str], None]
     """Called with the alias and "loaded" or the reason of a refusal."""
-    served: Mapping[str, Served] = field(default_factory=dict)
+    cast: Cast = field(default_factory=lambda: Cast({}))
     _seen: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.lookup = Lookup(self.online)
+
+    @property
+    def served(self) -> Mapping[str, Served]:
+        """What is loaded, by alias."""
+        return self.cast.served
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """What is away, so that answers lack a part of their inputs."""
+        return (ONLINE_STORE,) if self.lookup.away else ()
 
     def refresh(self) -> None:
         """Load what the links point to now; a champion that is refused, or gone, leaves the one in memory serving."""
@@ -68,36 +116,57 @@ class Predictor:
                     self.on_load(alias, str(error))
                     if alias != CHAMPION:
                         current.pop(alias, None)
+                except DataError as error:
+                    logger.warning("%s waits for the online store: %s", target, error)
+                    continue  # and is looked at again
             self._seen[alias] = target
-        self.served = current
+        if current != self.served:
+            self.cast = Cast(current)
 
-    def predict(self, request: Mapping[str, NDArray[np.generic]], request_id: str) -> Answer:
-        """Score n rows (problem.REQUEST columns) and log them; the rows are on disk when this returns.
+    def probe(self) -> None:
+        """See whether what was away is back: the prediction log, and the online store. Both may wait."""
+        self.log.probe()
+        self.lookup.probe()
 
-        Raises BundleError when no champion is loaded and OSError when the log cannot be written.
+    def predict(self, request: Columns, request_id: str) -> Answer:
+        """Score rows (problem.REQUEST columns) and log them; the rows are on disk when this returns.
+
+        Raises BundleError when no champion is loaded, DataError when the online store is away and the champion does
+        not answer without it, and OSError when the log cannot be written.
         """
         started = time.perf_counter()
-        served = self.served  # one consistent set for the whole request, whatever refresh does meanwhile
-        if CHAMPION not in served:
+        cast = self.cast
+        champion = cast.served.get(CHAMPION)
+        if champion is None:
             raise BundleError("no model is loaded yet; promote a version and wait until /healthz/ready answers 200")
-        champion = served[CHAMPION]
         columns = {**request, **problem.entity_columns(request)}
-        at = columns["prediction_time"].astype(np.int64)
-        views = {view.name: view for model in served.values() for view in model.bundle.manifest.views}
-        found = self.online.read(list(views.values()), columns, at)
+        at = columns["prediction_time"]
+        rows = 1 if isinstance(at, int) else len(at)
+        found = self.lookup.read(cast.plan, columns, at)
+        if found.away and cast.required:
+            raise DataError(f"{cast.required} cannot be read, and no answer is given without: {self.lookup.away}")
         columns.update(found.features)
         columns.update(problem.derived_features(columns))
-        scores = {alias: model.bundle.score(columns) for alias, model in served.items()}
-        elapsed = time.perf_counter() - started
-        self.log.append(_answers(request_id, request, columns, champion.version, scores[CHAMPION], elapsed))
-        if shadows := {alias: (served[alias].version, scores[alias]) for alias in scores if alias != CHAMPION}:
-            self.log.append_shadows(_shadows(request_id, at, shadows))
-        return Answer(champion.version, scores[CHAMPION], found)
+        scores = champion.bundle.scores(columns, rows)
+        self.log.append(_records(request_id, columns, champion.version, scores, time.perf_counter() - started))
+        job = Job(request_id, rows, columns, cast.shadows) if cast.shadows else None
+        return Answer(champion.version, scores, found, (ONLINE_STORE,) if found.away else (), job)
 
     def _load(self, target: str) -> Served:
+        """Return a verified bundle. Raises BundleError, and DataError when the online store cannot tell what it holds.
+
+        Without a champion in memory, one is loaded all the same: what the store holds of other definitions is never
+        read, so that its answers lack features and are not wrong.
+        """
         version, _, prefix = target.partition("-")
         loaded = bundle.load(self.bundles / target, prefix)
-        published = self.online.definitions()
+        try:
+            published = self.online.definitions()
+        except DataError as error:
+            if CHAMPION in self.served:
+                raise
+            logger.warning("version %s is loaded without a look at the online store: %s", version, error)
+            published = {}
         for view in loaded.manifest.views:
             if published.get(view.name, view.definition) != view.definition:
                 raise BundleError(
@@ -116,46 +185,29 @@ def _target(link: Path) -> str:
         return ""
 
 
-def _answers(
-    request_id: str,
-    request: Mapping[str, NDArray[np.generic]],
-    columns: Mapping[str, NDArray[np.generic]],
-    version: str,
-    scores: NDArray[np.float64],
-    elapsed: float,
+def _records(
+    request_id: str, columns: Columns, version: str, scores: list[float], elapsed: float
 ) -> list[dict[str, Any]]:
     now = datetime.now(UTC).isoformat()
     milliseconds = round(elapsed * 1000, 3)
-    asked = zip(*(request[name].tolist() for name in problem.REQUEST), strict=True)
-    inputs = zip(*(columns[name].tolist() for name in problem.NUMERIC), strict=True)
-    at = columns["prediction_time"].tolist()
+    times, asked, inputs = (_rows(columns, names, len(scores)) for names in LOGGED)
     return [
         {
             "request_id": request_id,
             "row": row,
             "answered_at": now,
-            "prediction_time": when,
+            "prediction_time": time,
             "milliseconds": milliseconds,
             "request": dict(zip(problem.REQUEST, values, strict=True)),
-            "features": dict(zip(problem.NUMERIC, features, strict=True)),
+            "features": dict(zip(problem.NUMERIC, numbers, strict=True)),
             "scores": {CHAMPION: {"version": version, "score": score}},
         }
-        for row, (when, values, features, score) in enumerate(zip(at, asked, inputs, scores.tolist(), strict=True))
+        for row, ((time,), values, numbers, score) in enumerate(zip(times, asked, inputs, scores, strict=True))
     ]
 
 
-def _shadows(
-    request_id: str, at: NDArray[np.int64], shadows: Mapping[str, tuple[str, NDArray[np.float64]]]
-) -> list[dict[str, Any]]:
-    scores = {alias: (version, values.tolist()) for alias, (version, values) in shadows.items()}
-    return [
-        {
-            "request_id": request_id,
-            "row": row,
-            "prediction_time": when,
-            "scores": {
-                alias: {"version": version, "score": values[row]} for alias, (version, values) in scores.items()
-            },
-        }
-        for row, when in enumerate(at.tolist())
-    ]
+def _rows(columns: Columns, names: tuple[str, ...], rows: int) -> Iterable[Sequence[Any]]:
+    """Return the values of some columns, row by row."""
+    if rows == 1:
+        return [[columns[name] for name in names]]
+    return zip(*[columns[name].tolist() for name in names], strict=True)

@@ -7,13 +7,14 @@ import socket
 import sys
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from ..errors import UserError
 from ..settings import PREFIX, Settings
 from . import logs
+from .exposition import Summed
 from .supervisor import Supervisor
 
 WORKER = (sys.executable, "-m", f"{__package__}.worker")
@@ -26,10 +27,9 @@ def run(settings: Settings, sync_command: Sequence[str]) -> None:
     Raises SystemExit when the worker has said why it cannot start, or when a second signal did not want to wait.
     """
     listener = _bind(settings)
-    # Each worker counts in files of this folder, so that what one has counted is not lost with it.
     with tempfile.TemporaryDirectory(prefix="metrics-") as counts:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry, counts)  # type: ignore[no-untyped-call]
+        registry, summed = CollectorRegistry(), Summed(Path(counts))
+        registry.register(summed)
         try:
             exporter, thread = start_http_server(settings.metrics_port, settings.host, registry)
         except OSError as error:
@@ -38,13 +38,13 @@ def run(settings: Settings, sync_command: Sequence[str]) -> None:
         settings.bundles.mkdir(parents=True, exist_ok=True)
         logs.configure()
         supervisor = Supervisor(
-            WORKER,
+            [*WORKER, counts],
             sync_command,
-            {**os.environ, **settings.environment(), "PROMETHEUS_MULTIPROC_DIR": counts},
+            {**os.environ, **settings.environment()},
             listener.fileno(),
             settings.workers,
             settings.drain_seconds + SECONDS_TO_FINISH,
-            lambda pid: mark_process_dead(pid, counts),  # type: ignore[no-untyped-call]
+            summed.forget,
         )
         host, port = listener.getsockname()[:2]
         print(f"serving at http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 
@@ -14,7 +15,7 @@ from ..errors import UserError
 from ..features.online import open_store
 from ..problem import NAME
 from ..settings import Settings, load
-from . import logs
+from . import exposition, logs
 from .app import create_app
 from .connections import limited, look_after
 from .front import Front
@@ -43,10 +44,13 @@ class _Server(uvicorn.Server):
         self._on_start()
 
 
-def serve(settings: Settings, listener: socket.socket, lifeline: int, on_start: Callable[[], None]) -> None:
+def serve(
+    settings: Settings, counts: Path, listener: socket.socket, lifeline: int, on_start: Callable[[], None]
+) -> None:
     """Serve until SIGTERM, or until the other end of `lifeline` is closed. Raises UserError.
 
     After SIGTERM readiness fails at once, what arrives within `drain_seconds` is answered, and then what is in flight.
+    What is counted is written to a file in `counts`.
     """
     logs.configure()
     metrics = Metrics()
@@ -78,16 +82,29 @@ def serve(settings: Settings, listener: socket.socket, lifeline: int, on_start: 
         timeout_graceful_shutdown=SECONDS_TO_FINISH,
     )
     server = _Server(config, on_start)
+
+    def tell() -> None:
+        front.tell()
+        exposition.write(metrics.registry, counts / f"{os.getpid()}.prom")
+
     try:
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_run(server, front, settings.drain_seconds, listener, lifeline))
+            runner.run(_run(server, front, settings.drain_seconds, listener, lifeline, tell))
     finally:
+        tell()
         online.close()
         if traces:
             traces.close()
 
 
-async def _run(server: _Server, front: Front, drain_seconds: float, listener: socket.socket, lifeline: int) -> None:
+async def _run(
+    server: _Server,
+    front: Front,
+    drain_seconds: float,
+    listener: socket.socket,
+    lifeline: int,
+    tell: Callable[[], None],
+) -> None:
     loop = asyncio.get_running_loop()
 
     def end() -> None:
@@ -102,7 +119,7 @@ async def _run(server: _Server, front: Front, drain_seconds: float, listener: so
 
     loop.add_signal_handler(signal.SIGTERM, drain)
     loop.add_reader(lifeline, end)
-    looks = asyncio.create_task(look_after(server.server_state.connections, front))
+    looks = asyncio.create_task(look_after(server.server_state.connections, tell))
     await server.serve(sockets=[listener])
     looks.cancel()
     logs.event("ended")
@@ -110,14 +127,15 @@ async def _run(server: _Server, front: Front, drain_seconds: float, listener: so
 
 def main() -> None:
     """Serve on the descriptors that the supervisor hands over, with the settings of the environment."""
-    listener, lifeline, started = map(int, sys.argv[1:])
+    counts = Path(sys.argv[1])
+    listener, lifeline, started = map(int, sys.argv[2:])
 
     def on_start() -> None:
         os.write(started, b".")
         os.close(started)
 
     try:
-        serve(load(), socket.socket(fileno=listener), lifeline, on_start)
+        serve(load(), counts, socket.socket(fileno=listener), lifeline, on_start)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(CANNOT)

@@ -1,0 +1,87 @@
+"""The versions that score in the champion's shadow: after the answer was sent, in a thread that nobody waits for."""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from ..bundle import Bundle
+from .prediction_log import PredictionLog
+
+ROOM = 10_000  # rows that may wait: some megabytes, and a second or two of work
+
+logger = logging.getLogger(__name__)
+
+
+class Job(NamedTuple):
+    """An answered request of some rows, and the versions that have yet to score it, by alias."""
+
+    request_id: str
+    rows: int
+    columns: Mapping[str, Any]
+    shadows: Mapping[str, tuple[str, Bundle]]
+
+
+class Shadows:
+    """Scores requests one after the other and logs the scores. What finds no room is dropped, and counted."""
+
+    def __init__(self, log: PredictionLog, dropped: Callable[[str, int], None]) -> None:
+        self._log = log
+        self._dropped = dropped
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def offer(self, job: Job) -> None:
+        """Take a request over, or drop it, at once."""
+        with self._lock:
+            full = self._waiting + job.rows > ROOM
+            self._waiting += 0 if full else job.rows
+        if full:
+            self._drop(job)
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="shadows", daemon=True)
+            self._thread.start()
+        self._queue.put(job)
+
+    def close(self) -> None:
+        """Return when all that was taken over is scored and logged."""
+        if self._thread:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _work(self) -> None:
+        while job := self._queue.get():
+            try:
+                self._log.append_shadows(_records(job))
+            except Exception:  # whatever it is, it is no reason to stop, and nobody is told but the metrics and the log
+                logger.exception("the shadows of request %s are dropped", job.request_id)
+                self._drop(job)
+            with self._lock:
+                self._waiting -= job.rows
+
+    def _drop(self, job: Job) -> None:
+        for alias in job.shadows:
+            self._dropped(alias, job.rows)
+
+
+def _records(job: Job) -> list[dict[str, Any]]:
+    scored = [
+        [{"version": version, "score": score} for score in model.scores(job.columns, job.rows)]
+        for version, model in job.shadows.values()
+    ]
+    at = job.columns["prediction_time"]
+    times = [at] if job.rows == 1 else at.tolist()
+    return [
+        {
+            "request_id": job.request_id,
+            "row": row,
+            "prediction_time": time,
+            "scores": dict(zip(job.shadows, scores, strict=True)),
+        }
+        for row, (time, *scores) in enumerate(zip(times, *scored, strict=True))
+    ]
