@@ -57,7 +57,9 @@ def run(state: Path, words: str, **settings: str) -> None:
 
 def due(count: int) -> list[dict[str, Any]]:
     """Return the first flights that are due from AS_OF on, as the bodies of requests."""
-    rounds = sorted(World(SOURCES, VIEWS.values()).due(AS_OF.date()).items())
+    world = World(SOURCES, VIEWS.values())
+    days = (AS_OF.date() + timedelta(days=number) for number in range(28))
+    rounds = (one for day in days for one in sorted(world.due(day).items()))
     return list(islice((flight for at, flights in rounds if at >= AS_OF for flight in flights), count))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import pandas as pd
@@ -135,9 +135,6 @@ class _Answer(_Shadows):
         return self.request | self.features | {name: getattr(self, name) for name in ABOUT} | super().flat()
 
 
-Line = TypeVar("Line", bound=_Shadows)
-
-
 @dataclass(frozen=True)
 class _Day:
     """What is known of a day."""
@@ -198,7 +195,7 @@ def _fold(log: Path, monitoring: Path, day: date) -> Compacted:
     return Compacted(rows - found.before.num_rows, len(found.folded), found.open)
 
 
-def _records(paths: Sequence[Path], kind: type[Line]) -> Iterator[Line]:
+def _records(paths: Sequence[Path], kind: type[_Shadows]) -> Iterator[Any]:
     decode = msgspec.json.Decoder(kind).decode
     for path in paths:
         for number, line in enumerate(segments.lines(path), 1):
