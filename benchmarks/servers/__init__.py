@@ -27,6 +27,7 @@ RIVALS = HERE.parents[1] / "build" / "rivals"
 NEEDS = {
     "BentoML": ["bentoml==1.4.40"],
     "LitServe": ["litserve==0.2.19"],
+    "schemathesis": ["schemathesis==4.32.5"],
     "MLServer": ["mlserver==1.7.1", "uvloop==0.21.0"],  # its worker crashes on a later uvloop
 }
 SERVER_CORE, CLIENT_CORE = "0", "1"

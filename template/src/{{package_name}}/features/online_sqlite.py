@@ -149,22 +149,26 @@ def _query(asked: Plan, alone: bool) -> str:
 def _select(entities: Sequence[Entity], columns: Columns, alone: bool) -> str:
     """Return the statement whose n-th row holds the records of the n-th entity, in the order of the JSON array ?n.
 
-    Where each entity has one key `alone`, ?n is that. The rows of a left join come in the order of its left side, and
-    `group_concat` takes them as they come.
+    Where each entity has one key `alone`, ?n is that key, and one row holds the records of all. The rows of a left join
+    come in the order of its left side, and `group_concat` takes them as they come.
     """
-    selects = []
+    records, tables = [], []
     for number, entity in enumerate(entities, start=1):
-        table = _table(entity.keys)
+        table, held = _table(entity.keys), f"held{number}"
         rows = []
         for view in entity.views:
             absent = f"x'{nothing(view).hex()}'"
-            held = (table, _column(view)) in columns
-            rows.append(f"coalesce(held.{_quoted(_column(view))}, {absent})" if held else absent)
-        tables = f"(SELECT ?{number} AS value) AS asked" if alone else f"json_each(?{number}) AS asked"
-        if table in dict(columns):
-            tables += f" LEFT JOIN {_quoted(table)} AS held ON held.key = asked.value"
-        selects.append(f"SELECT CAST(group_concat({' || '.join(rows)}, '') AS BLOB) FROM {tables}")
-    return " UNION ALL ".join(selects)
+            there = (table, _column(view)) in columns
+            rows.append(f"coalesce({held}.{_quoted(_column(view))}, {absent})" if there else absent)
+        records.append(" || ".join(rows))
+        key = f"?{number}" if alone else "asked.value"
+        joined = f" LEFT JOIN {_quoted(table)} AS {held} ON {held}.key = {key}" if table in dict(columns) else ""
+        tables.append(joined if alone else f"json_each(?{number}) AS asked{joined}")
+    if alone:
+        given = ", ".join(f"?{number}" for number in range(1, 1 + len(entities)))  # also where no table has them
+        return f"SELECT CAST({' || '.join(records)} AS BLOB) FROM (SELECT {given}){''.join(tables)}"
+    each = zip(records, tables, strict=True)
+    return " UNION ALL ".join(f"SELECT CAST(group_concat({of}, '') AS BLOB) FROM {where}" for of, where in each)
 
 
 def _table(keys: Sequence[str]) -> str:

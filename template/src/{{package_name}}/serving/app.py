@@ -80,8 +80,14 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, trace
     front = Front(app, {("POST", PREDICTIONS): answer, ("POST", INVOCATIONS): answer}, settings, metrics, traces)
 
     @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> Response:
-        return _response(refusal(error.status_code, str(error.detail)))
+    async def refused(request: Request, error: HTTPException) -> Response:
+        allow = (error.headers or {}).get("Allow", "")
+        headers = [(b"allow", allow.encode())] if allow else []
+        words = {
+            404: "there is nothing at this path; /docs lists what there is",
+            405: f"this path does not take {request.method}; use {allow}",
+        }
+        return _response(refusal(error.status_code, words.get(error.status_code, str(error.detail)), *headers))
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> Response:
@@ -128,7 +134,7 @@ def _answering(maximum_rows: int, predictor: Predictor, shadows: Shadows, metric
 
     def answer(body: bytes, request_id: str) -> Reply:
         try:
-            asked = PredictionRequest.model_validate_json(body)
+            asked = PredictionRequest.model_validate_json(body, strict=True)
             if len(asked.rows) > maximum_rows:
                 detail = f"{len(asked.rows)} are too many; send at most {maximum_rows} in a request"
                 return refusal(422, f"{problem.ROWS}: {detail}")
