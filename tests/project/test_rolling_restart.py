@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -39,12 +39,13 @@ def until(look: Callable[[], bool]) -> None:
 
 def ready(port: int) -> int:
     """Return the status of a server's readiness, 0 when nobody answers."""
-    try:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        connection.request("GET", "/healthz/ready")
-        return connection.getresponse().status
-    except OSError:
-        return 0
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    with closing(connection):
+        try:
+            connection.request("GET", "/healthz/ready")
+            return connection.getresponse().status
+        except OSError:
+            return 0
 
 
 class Nginx:
@@ -108,21 +109,22 @@ class Traffic:
                 "tailnum": "N14228", "scheduled_departure": "2013-02-05T17:30:00Z",
                 "scheduled_arrival": "2013-02-05T21:30:00Z",
             }  # fmt: skip
-            try:
-                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-                headers = {"content-type": "application/json"}
-                connection.request("POST", "/v1/predictions", json.dumps({"flights": [flight]}), headers)
-                response = connection.getresponse()
-                content = response.read()
-                connection.close()
-                if response.status != 200:
-                    self.failures.append(f"{response.status} {content!r}")
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+            with closing(connection):
+                try:
+                    headers = {"content-type": "application/json"}
+                    connection.request("POST", "/v1/predictions", json.dumps({"flights": [flight]}), headers)
+                    response = connection.getresponse()
+                    content = response.read()
+                except (OSError, http.client.HTTPException) as error:
+                    self.failures.append(repr(error))
                     continue
-                answer = json.loads(content)
-                self.answered.add(answer["request_id"])
-                self.degraded += bool(answer.get("degraded"))
-            except (OSError, http.client.HTTPException) as error:
-                self.failures.append(repr(error))
+            if response.status != 200:
+                self.failures.append(f"{response.status} {content!r}")
+                continue
+            answer = json.loads(content)
+            self.answered.add(answer["request_id"])
+            self.degraded += bool(answer["degraded"])
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ CANNOT = 78
 TRIES = 3  # crashes before anything was served, until that is given up
 STEADY = 10.0  # seconds; a process that lived longer did not die of its start
 PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds before the next start, doubled for each short life
+ONE_SIGNAL = 0.25  # seconds in which a second signal is the first one again: `timeout` sends it twice
 PATIENCE = 5.0  # seconds beyond what a child may take to end, before it is killed
 
 
@@ -67,12 +68,16 @@ class Supervisor:
         second signal did not want to wait. Raises UserError when no worker could ever start.
         """
         loop = asyncio.get_running_loop()
-        last = 0
+        last, told = 0, 0.0
 
         def on_signal(number: int) -> None:
-            nonlocal last
-            last = number
-            (self._hurry if self._stop.is_set() else self._stop).set()
+            nonlocal last, told
+            if not self._stop.is_set():
+                last, told = number, time.monotonic()
+                self._stop.set()
+            elif time.monotonic() > told + ONE_SIGNAL:
+                last = number
+                self._hurry.set()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal, number)

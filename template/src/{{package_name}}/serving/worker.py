@@ -112,7 +112,8 @@ async def _run(
         server.should_exit = True
 
     def drain() -> None:
-        loop.remove_signal_handler(signal.SIGTERM)  # a second one ends this process where it stands
+        if front.draining:
+            return  # systemd tells every process, and then the parent tells this one; who cannot wait kills
         front.draining = True
         logs.event("draining", seconds=drain_seconds, in_flight=front.in_flight)
         loop.call_later(drain_seconds, end)
