@@ -163,13 +163,15 @@ class Front:
         """Return the handler's answer, in its turn."""
         if len(body) > self._maximum:
             return self._too_large()
-        return await self._turns.take(lambda: self._handle(handler, body, request_id, span))
+        reply: Reply = await self._turns.take(lambda: self._handle(handler, body, request_id, span))
+        return reply
 
     def _handle(self, handler: Handler, body: bytes, request_id: str, span: Any) -> Reply:
         """Return the handler's answer. An error that it does not know is told to the log, not to the client."""
         try:
             if self._traces:
-                return self._traces.within(span, lambda: handler(body, request_id))
+                reply: Reply = self._traces.within(span, lambda: handler(body, request_id))
+                return reply
             return handler(body, request_id)
         except Exception:
             logger.exception("request %s failed", request_id)

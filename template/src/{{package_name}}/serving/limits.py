@@ -9,9 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 RETRY_AFTER = (b"retry-after", b"1")  # seconds; a server that refuses is free again within one
 SLICE = 0.005  # seconds of predictions between two looks at what has arrived; one that takes longer is not cut
@@ -26,10 +24,10 @@ class Turns:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    async def take(self, call: Callable[[], T]) -> T:
+    async def take(self, call: Callable[[], Any]) -> Any:
         """Return the result of the call, which is made in its turn. Raises what the call raises, and CancelledError."""
         loop = asyncio.get_running_loop()
-        turn: asyncio.Future[T] = loop.create_future()
+        turn: asyncio.Future[Any] = loop.create_future()
         if not self._waiting:
             loop.call_soon(self._work)  # whoever arrived with this one is seen before it is answered
         self._waiting.append((turn, lambda: turn.set_result(call())))

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
-
-T = TypeVar("T")
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
@@ -52,7 +50,7 @@ class Traces:
         attributes = {"http.request.method": method, "request.id": request_id}
         return self._tracer.start_span(method, context, SpanKind.SERVER, attributes)
 
-    def within(self, span: Span, function: Callable[[], T]) -> T:
+    def within(self, span: Span, function: Callable[[], Any]) -> Any:
         """Call a function whose spans are children of this one."""
         from opentelemetry.trace import use_span
 
@@ -69,9 +67,9 @@ class Traces:
             span.set_status(StatusCode.ERROR)
         span.end()
 
-    def parts(self, whole: T, **names: str) -> T:
+    def parts(self, whole: Any, **names: str) -> Any:
         """Return an object that is like `whole`, with a span of the given name around each call of some methods."""
-        return cast(T, _Parts(self._tracer, whole, names))
+        return _Parts(self._tracer, whole, names)
 
     def close(self) -> None:
         """Send what is left; a receiver that is gone is not waited for longer than its timeout."""
@@ -88,8 +86,8 @@ class _Parts:
         return getattr(self._whole, name)
 
 
-def _traced(tracer: Tracer, name: str, function: Callable[..., T]) -> Callable[..., T]:
-    def traced(*args: Any, **kwargs: Any) -> T:
+def _traced(tracer: Tracer, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def traced(*args: Any, **kwargs: Any) -> Any:
         with tracer.start_as_current_span(name):
             return function(*args, **kwargs)
 
