@@ -1,6 +1,7 @@
 """The configuration of a deployment: environment variables only, each with the package's name in capitals before it."""
 
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -9,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from .errors import UserError
 
 PREFIX = f"{(__package__ or '').upper()}_"
+
+DIGESTS = r"^([0-9a-f]{64}(,[0-9a-f]{64})*)?$"
 
 
 class Settings(BaseSettings):
@@ -34,8 +37,31 @@ class Settings(BaseSettings):
     """How often the registry's aliases are looked at."""
     reload_seconds: float = Field(default=0.25, gt=0, le=60)
     """How often the server looks at the bundle links."""
+    predict_keys: str = Field(default="", pattern=DIGESTS)
+    """sha256 digests (hexadecimal, with commas between them) of the keys that may ask for predictions."""
+    operate_keys: str = Field(default="", pattern=DIGESTS)
+    """The same for the keys that may look at what operates: the model, the API's description."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that answer."""
+    drain_seconds: float = Field(default=0.0, ge=0, le=600)
+    """How long the server goes on answering after SIGTERM, with a readiness that fails."""
+    keep_alive_seconds: int = Field(default=75, ge=1, le=3600)
+    """How long an idle connection is kept: longer than the load balancer in front keeps it."""
+    header_seconds: float = Field(default=5.0, gt=0, le=600)
+    """How long the headers of a request may take to arrive."""
+    body_seconds: float = Field(default=10.0, gt=0, le=600)
+    """How long the body of a request may take to arrive, and an answer to be taken."""
+    maximum_header_bytes: int = Field(default=16_384, ge=1_024)
+    maximum_connections: int = Field(default=1_000, ge=1)
+    """Open connections of each worker."""
+    maximum_waiting: int = Field(default=64, ge=1)
+    """Predictions that may wait for their turn in each worker; one more is refused with 503."""
     maximum_body_bytes: int = Field(default=1_000_000, ge=1_000)
     maximum_rows: int = Field(default=1_000, ge=1)
+    request_log: Literal["errors", "all"] = "errors"
+    """Of which requests a line is written: those that failed (5xx) or were slow, or every one."""
+    slow_seconds: float = Field(default=1.0, gt=0)
+    """A request that takes longer is slow."""
     segment_bytes: int = Field(default=64_000_000, ge=10_000)
     """The size at which a file of the prediction log is finished and the next one begun."""
     memory_limit: str = "1GB"
@@ -51,6 +77,12 @@ class Settings(BaseSettings):
             f"{PREFIX}{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
             for name, value in self.model_dump().items()
         }
+
+    @property
+    def keys(self) -> dict[str, tuple[str, ...]]:
+        """The digests of the valid keys by role."""
+        held = {"predict": self.predict_keys, "operate": self.operate_keys}
+        return {role: tuple(digests.split(",")) for role, digests in held.items() if digests}
 
     @field_validator("online_url")
     @classmethod

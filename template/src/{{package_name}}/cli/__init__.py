@@ -64,17 +64,28 @@ def tune(
 
 @app.command()
 def serve(
-    host: Annotated[str | None, typer.Option(help="Only loopback addresses until keys are set up.")] = None,
+    host: Annotated[str | None, typer.Option(help="Without keys only loopback addresses are allowed.")] = None,
     port: Annotated[int | None, typer.Option(help="0 takes a free one.")] = None,
     metrics_port: Annotated[int | None, typer.Option(help="0 takes a free one.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Processes that answer.")] = None,
 ) -> None:
     """Serve predictions over HTTP, with a process beside it that follows the registry."""
     from ..serving.run import run
 
     settings = make_settings()
-    changed = {"host": host, "port": port, "metrics_port": metrics_port}
+    changed = {"host": host, "port": port, "metrics_port": metrics_port, "workers": workers}
     settings = settings.model_copy(update={key: value for key, value in changed.items() if value is not None})
     run(settings, [sys.executable, "-m", PACKAGE, "registry", "sync", "--watch", "--parent", str(os.getpid())])
+
+
+@app.command("serve-key")
+def serve_key() -> None:
+    """Make a key for the server and print it, and its hash, which is all that the server is told."""
+    from ..serving.auth import make_key
+
+    key, digest = make_key()
+    print(f"key   {key}")
+    print(f"hash  {digest}")
 
 
 @app.command()

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from .. import problem
 from ..errors import UserError
 from ..settings import Settings
+from .auth import describe
 from .front import Front, Handler, Reply, refusal
 from .metrics import Metrics
 from .predictor import CHAMPION, Predictor, Served
@@ -30,6 +31,7 @@ from .schemas import (
     first_error,
 )
 from .shadows import Shadows
+from .tracing import Traces
 
 PREDICTIONS = "/v1/predictions"
 INVOCATIONS = "/invocations"  # what SageMaker calls it
@@ -39,7 +41,7 @@ PROBE_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings, predictor: Predictor, metrics: Metrics) -> Front:
+def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, traces: Traces | None = None) -> Front:
     """Return the application; while it runs it follows the bundle links and swaps models between requests."""
     shadows = Shadows(predictor.log, lambda alias, rows: metrics.shadow_drops.labels(alias).inc(rows))
 
@@ -75,7 +77,7 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics) -> Fr
 
     app = FastAPI(title=problem.NAME, version="1", lifespan=lifespan, responses=_problems(500))
     answer = _answering(settings.maximum_rows, predictor, shadows, metrics)
-    front = Front(app, {("POST", PREDICTIONS): answer, ("POST", INVOCATIONS): answer}, settings, metrics)
+    front = Front(app, {("POST", PREDICTIONS): answer, ("POST", INVOCATIONS): answer}, settings, metrics, traces)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -122,6 +124,8 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics) -> Fr
             raise HTTPException(503, why)
         return Ready(status="ready", degraded=list(predictor.degraded))
 
+    unkeyed = app.openapi
+    app.openapi = lambda: describe(unkeyed())  # type: ignore[method-assign]
     return front
 
 
@@ -144,7 +148,8 @@ def _answering(maximum_rows: int, predictor: Predictor, shadows: Shadows, metric
             return refusal(503, detail, RETRY_AFTER)
         metrics.answered(given.version, given.probabilities, given.found)
         content = answer_body(request_id, given.version, given.probabilities, given.degraded)
-        return Reply(200, content, after=partial(shadows.offer, given.job) if given.job else None)
+        after = partial(shadows.offer, given.job) if given.job else None
+        return Reply(200, content, version=given.version, after=after)
 
     return answer
 

@@ -16,7 +16,11 @@ from typing import Any, NamedTuple
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..settings import Settings
+from . import logs
+from .auth import CHALLENGE, OPERATE, PATHS, Keys
+from .limits import RETRY_AFTER, Turns
 from .metrics import Metrics
+from .tracing import Traces
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +40,8 @@ class Reply(NamedTuple):
     body: bytes
     media_type: bytes = b"application/json"
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    version: str = ""
+    """The model's version that answered, for the log and the trace."""
     after: Callable[[], None] | None = None
     """What is done when the answer was sent."""
 
@@ -48,17 +54,47 @@ class Front:
     """The outermost ASGI callable: `handlers` by method and path, and `app` for all the rest."""
 
     def __init__(
-        self, app: ASGIApp, handlers: Mapping[tuple[str, str], Handler], settings: Settings, metrics: Metrics
+        self,
+        app: ASGIApp,
+        handlers: Mapping[tuple[str, str], Handler],
+        settings: Settings,
+        metrics: Metrics,
+        traces: Traces | None = None,
     ) -> None:
         self.draining = False
         """Set when this process should get no more traffic: readiness fails, and what comes is still answered."""
         self.in_flight = 0
         """Requests that are not answered yet."""
+        self.arrived = 0
+        """Predictions whose requests are here, whole, and not answered; connections.py counts them."""
+        self.shed = 0
+        """Requests that were refused before they came here: see connections.py."""
         self._app = app
         self._handlers = handlers
         self._maximum = settings.maximum_body_bytes
         self._metrics = metrics
+        self._traces = traces
+        self._keys = Keys(settings.keys)
+        self._turns = Turns()
+        self._waiting = settings.maximum_waiting
         metrics.in_flight.set_function(lambda: self.in_flight)
+        self._log = logs.Requests(settings.request_log == "all", settings.slow_seconds)
+
+    def handles(self, method: bytes, url: bytes) -> bool:
+        """Whether such a request is for one of the handlers."""
+        return (method.decode(), url.decode("latin-1")) in self._handlers
+
+    @property
+    def full(self) -> bool:
+        """Whether as many predictions wait as may: a connection asks before anything is done for one more."""
+        return self.arrived >= self._waiting or len(self._turns) >= self._waiting
+
+    def tell(self) -> None:
+        """Bring the metrics up to date, and say what was refused since the last call before it came here."""
+        if self.shed:
+            self._metrics.shed.inc(self.shed)
+            logs.event("overload", True, refused=self.shed, in_flight=self.in_flight)
+            self.shed = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it on."""
@@ -67,32 +103,46 @@ class Front:
             return
         started = time.perf_counter()
         self.in_flight += 1
-        status, path = GONE, UNKNOWN
+        status, path, version = GONE, UNKNOWN, ""
+        headers: Headers = dict(scope["headers"])
+        request_id = _request_id(headers)
+        span = self._traces.begin(headers, scope["method"], request_id) if self._traces else None
         try:
-            headers: Headers = dict(scope["headers"])
-            request_id = _request_id(headers)
             handler = self._handlers.get((scope["method"], scope["path"]))
-            if handler is None:
+            if handler:
+                path = scope["path"]
+            reply = self._admit(headers, scope["path"], handler is not None)
+            if reply is None and handler is None:
                 status = await self._pass_on(scope, receive, send, request_id)
                 path = getattr(scope.get("route"), "path", UNKNOWN)
                 return
-            path = scope["path"]
-            reply = self._admit(headers)
-            if reply is None:
+            if reply is None and handler:
                 body = await self._read(receive)
                 if body is None:
                     return
-                reply = self._answer(handler, body, request_id)
-            status = reply.status
-            await _send(send, reply, request_id)
+                reply = await self._answer(handler, body, request_id, span)
+            assert reply is not None
+            status, version = reply.status, reply.version
+            await send_reply(send, reply, request_id)
             if reply.after:
                 reply.after()
         finally:
             self.in_flight -= 1
-            self._done(path, status, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._done(path, status, seconds)
+            self._log.done(request_id, scope["method"], path, status, seconds, version)
+            if self._traces and span:
+                self._traces.end(span, path, status, version)
 
-    def _admit(self, headers: Headers) -> Reply | None:
-        """Return a refusal that the headers of a request are reason enough for, None when its body may be read."""
+    def _admit(self, headers: Headers, path: str, handled: bool) -> Reply | None:
+        """Return a refusal that the headers of a request are reason enough for, None when it may go on."""
+        role = PATHS.get(path, OPERATE)
+        if role and (status := self._keys.refuse(headers.get(b"authorization", b""), role)):
+            return _unauthorized(status, role)
+        if not handled:
+            return None
+        if len(self._turns) >= self._waiting:
+            return OVERLOAD
         if headers.get(b"content-encoding", b"identity") != b"identity":
             return refusal(415, "the body is encoded; send it as it is, without content-encoding")
         if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
@@ -109,11 +159,19 @@ class Front:
             body += message.get("body", b"")
         return None if message["type"] == "http.disconnect" else body
 
-    def _answer(self, handler: Handler, body: bytes, request_id: str) -> Reply:
-        """Return the handler's answer. An error that it does not know is told to the log, not to the client."""
+    async def _answer(self, handler: Handler, body: bytes, request_id: str, span: Any) -> Reply:
+        """Return the handler's answer, in its turn."""
         if len(body) > self._maximum:
             return self._too_large()
+        reply: Reply = await self._turns.take(lambda: self._handle(handler, body, request_id, span))
+        return reply
+
+    def _handle(self, handler: Handler, body: bytes, request_id: str, span: Any) -> Reply:
+        """Return the handler's answer. An error that it does not know is told to the log, not to the client."""
         try:
+            if self._traces:
+                reply: Reply = self._traces.within(span, lambda: handler(body, request_id))
+                return reply
             return handler(body, request_id)
         except Exception:
             logger.exception("request %s failed", request_id)
@@ -148,7 +206,17 @@ def refusal(status: int, detail: str, *headers: tuple[bytes, bytes]) -> Reply:
     return Reply(status, json.dumps(content).encode(), b"application/problem+json", headers)
 
 
-async def _send(send: Send, reply: Reply, request_id: str) -> None:
+OVERLOAD = refusal(503, "too many predictions wait already; try again in a second", RETRY_AFTER)
+
+
+def _unauthorized(status: int, role: str) -> Reply:
+    if status == HTTPStatus.FORBIDDEN:
+        return refusal(403, f"this key is not for the role {role!r}, which the path needs; send one that is")
+    return refusal(401, "no valid key came with the request; send one as `Authorization: Bearer KEY`", CHALLENGE)
+
+
+async def send_reply(send: Send, reply: Reply, request_id: str) -> None:
+    """Send an answer and the number of its request."""
     headers = [
         (b"content-type", reply.media_type),
         (b"content-length", b"%d" % len(reply.body)),

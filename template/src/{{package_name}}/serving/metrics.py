@@ -83,6 +83,9 @@ class Metrics:
         self.shadow_drops = Counter(
             "shadow_rows_dropped", "Answered rows that a shadow did not score.", ["alias"], registry=registry
         )
+        self.shed = Counter(
+            "http_requests_shed", "Predictions refused at once, because too many waited.", registry=registry
+        )
         self.bundle_loads = Counter(
             "bundle_loads", "Bundles that were loaded or refused.", ["alias", "outcome"], registry=registry
         )
