@@ -203,7 +203,7 @@ class Front:
 def refusal(status: int, detail: str, *headers: tuple[bytes, bytes]) -> Reply:
     """Return an error as RFC 9457 describes it; `detail` is one sentence that says what to do."""
     content: dict[str, Any] = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return Reply(status, json.dumps(content).encode(), b"application/problem+json", headers)
+    return Reply(status, json.dumps(content, separators=(",", ":")).encode(), b"application/problem+json", headers)
 
 
 OVERLOAD = refusal(503, "too many predictions wait already; try again in a second", RETRY_AFTER)
