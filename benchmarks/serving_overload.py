@@ -7,39 +7,19 @@ overload nothing is refused any more.
 
 import http.client
 import json
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from harness import due, served_state, verdict
-from servers import CLIENT_CORE, Running, load, ours, started
+from servers import Answers, at_rate, load, ours, started
 
 SECONDS, OVERLOAD_SECONDS, RECOVERY = 6, 30, 2.0
 USUAL, MANY = 64, 256  # connections
 BOUND = 5.0
-
-Answers = Mapping[int, list[tuple[float, float]]]
-"""By status: when each was asked, in seconds of the epoch, and the seconds that it took."""
-
-
-def ask(server: Running, folder: Path, rate: float, seconds: int, connections: int) -> Answers:
-    """Ask at a rate, whatever is answered."""
-    body, log = folder / "body.json", folder / "h2load.log"
-    body.write_bytes(server.contestant.bodies[0])
-    log.unlink(missing_ok=True)
-    each = ["--h1", f"-c{connections}", f"--rps={rate / connections:.3f}", f"-D{seconds}", "-d", str(body)]
-    command = ["taskset", "-c", CLIENT_CORE, "h2load", *each, "-H", "content-type: application/json"]
-    subprocess.run([*command, f"--log-file={log}", server.url], stdout=subprocess.DEVNULL, check=True)
-    answers: dict[int, list[tuple[float, float]]] = {200: [], 503: []}
-    for line in log.read_text().splitlines():
-        asked, status, took = map(int, line.split())
-        answers.setdefault(status, []).append((asked / 1e6, took / 1e6))
-    return answers
 
 
 def p99(answers: Answers) -> float:
@@ -66,15 +46,15 @@ def main() -> None:
         folder = Path(name)
         load(server, folder, 2)
         most = load(server, folder, SECONDS).rate
-        before = ask(server, folder, most / 2, SECONDS, USUAL)
+        before = at_rate(server, folder, most / 2, SECONDS, USUAL)
         stop, health = threading.Event(), list[float]()
         prober = threading.Thread(target=probe, args=(server.port, stop, health))
         prober.start()
-        during = ask(server, folder, 4 * most, OVERLOAD_SECONDS, MANY)
+        during = at_rate(server, folder, 4 * most, OVERLOAD_SECONDS, MANY)
         ended = time.time()
         stop.set()
         prober.join()
-        after = ask(server, folder, most / 2, SECONDS, USUAL)
+        after = at_rate(server, folder, most / 2, SECONDS, USUAL)
     print(f"{most:.0f} requests/s at most")
     print(f"{'':<12}{'answered/s':>12}{'refused/s':>12}{'p99 ms':>9}")
     for what, answers, seconds in (

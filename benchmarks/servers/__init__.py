@@ -34,6 +34,9 @@ SERVER_CORE, CLIENT_CORE = "0", "1"
 CONNECTIONS = 32
 PATH = "/v1/predictions"
 PATIENCE = 120.0
+Answers = Mapping[int, list[tuple[float, float]]]
+"""By status: when each was asked, in seconds of the epoch, and the seconds that it took."""
+
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -243,22 +246,19 @@ def load(server: Running, folder: Path, seconds: int, connections: int = CONNECT
     return Load(requests, took, failed, spent / max(requests, 1) * 1e6)
 
 
-def steady(server: Running, folder: Path, rate: int, seconds: int) -> list[float]:
-    """Ask a server at a rate, whatever it answers, and return the seconds of each answer. Ends here if one failed."""
+def at_rate(server: Running, folder: Path, rate: float, seconds: int, connections: int = CONNECTIONS) -> Answers:
+    """Ask a server at a rate, whatever it answers."""
     body, log = folder / "body.json", folder / "h2load.log"
     body.write_bytes(server.contestant.bodies[0])
     log.unlink(missing_ok=True)
-    each = f"--rps={rate / CONNECTIONS:.3f}"
-    h2load = ["taskset", "-c", CLIENT_CORE, "h2load", "--h1", f"-c{CONNECTIONS}", each, f"-D{seconds}s", "-d", body]
-    subprocess.run(
-        [*h2load, "-H", "content-type: application/json", f"--log-file={log}", server.url],
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
-    answers = [line.split() for line in log.read_text().splitlines()]
-    if wrong := sum(status != "200" for _, status, _ in answers):
-        sys.exit(f"error: {wrong} of {len(answers)} answers are no answers")
-    return [int(microseconds) / 1e6 for _, _, microseconds in answers]
+    each = ["--h1", f"-c{connections}", f"--rps={rate / connections:.3f}", f"-D{seconds}", "-d", str(body)]
+    command = ["taskset", "-c", CLIENT_CORE, "h2load", *each, "-H", "content-type: application/json"]
+    subprocess.run([*command, f"--log-file={log}", server.url], stdout=subprocess.DEVNULL, check=True)
+    answers: dict[int, list[tuple[float, float]]] = {200: [], 503: []}
+    for line in log.read_text().splitlines():
+        asked, status, took = map(int, line.split())
+        answers.setdefault(status, []).append((asked / 1e6, took / 1e6))
+    return answers
 
 
 def ask(url: str, body: bytes) -> bytes:

@@ -17,6 +17,7 @@ from ..errors import UserError
 from ..settings import Settings
 from .auth import describe
 from .front import Front, Handler, Reply, refusal
+from .limits import RETRY_AFTER
 from .metrics import Metrics
 from .predictor import CHAMPION, Predictor, Served
 from .schemas import (
@@ -35,7 +36,6 @@ from .tracing import Traces
 
 PREDICTIONS = "/v1/predictions"
 INVOCATIONS = "/invocations"  # what SageMaker calls it
-RETRY_AFTER = (b"retry-after", b"1")  # seconds: about what it takes until a store is asked or a link looked at again
 PROBE_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-RETRY_AFTER = (b"retry-after", b"1")  # seconds; a server that refuses is free again within one
+RETRY_AFTER = (b"retry-after", b"1")  # seconds: until a server is free again, or has asked a store again
 SLICE = 0.005  # seconds of predictions between two looks at what has arrived; one that takes longer is not cut
 
 

@@ -64,11 +64,8 @@ def serve(
     log = PredictionLog(settings.predictions, settings.segment_bytes)
     traces = make_traces(NAME)
     if traces:
-        predictor = Predictor(
-            settings.bundles, traces.parts(online, read="read"), traces.parts(log, append="log"), on_load
-        )
-    else:
-        predictor = Predictor(settings.bundles, online, log, on_load)
+        online, log = traces.parts(online, read="read"), traces.parts(log, append="log")
+    predictor = Predictor(settings.bundles, online, log, on_load)
     front = create_app(settings, predictor, metrics, traces)
     config = uvicorn.Config(
         front,
