@@ -41,12 +41,12 @@ class Traces:
         from opentelemetry.trace import SpanKind
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-        carrier = {
+        sent = {
             name: headers[name.encode()].decode("latin-1")
             for name in ("traceparent", "tracestate")
             if name.encode() in headers
         }
-        context = TraceContextTextMapPropagator().extract(carrier)
+        context = TraceContextTextMapPropagator().extract(sent)
         attributes = {"http.request.method": method, "request.id": request_id}
         return self._tracer.start_span(method, context, SpanKind.SERVER, attributes)
 

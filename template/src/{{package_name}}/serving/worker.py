@@ -49,7 +49,7 @@ def serve(
 ) -> None:
     """Serve until SIGTERM, or until the other end of `lifeline` is closed. Raises UserError.
 
-    After SIGTERM readiness fails at once, what arrives within `drain_seconds` is answered, and then what is in flight.
+    After SIGTERM readiness fails at once, what arrives within `drain_seconds` is answered, and then what still waits.
     What is counted is written to a file in `counts`.
     """
     logs.configure()
