@@ -16,7 +16,7 @@ from .. import problem
 from ..errors import UserError
 from ..settings import Settings
 from .auth import describe
-from .front import Front, Handler, Reply, refusal
+from .front import Front, Handler, Reply, Route, refusal
 from .limits import RETRY_AFTER
 from .metrics import Metrics
 from .predictor import CHAMPION, Predictor, Served
@@ -36,7 +36,10 @@ from .tracing import Traces
 
 PREDICTIONS = "/v1/predictions"
 INVOCATIONS = "/invocations"  # what SageMaker calls it
+LIVE, READY = "/healthz/live", "/healthz/ready"
+PING = "/ping"  # what SageMaker calls READY
 PROBE_SECONDS = 1.0
+DOCUMENTED = "a connection answers; this is what the documentation is made from"
 
 logger = logging.getLogger(__name__)
 
@@ -75,9 +78,20 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, trace
             return "no verified champion is loaded yet; promote a version, or wait"
         return predictor.log.fault
 
+    def is_ready(_: bytes, __: str) -> Reply:
+        if why := unready():
+            return refusal(503, why)
+        return Reply(200, Ready(status="ready", degraded=list(predictor.degraded)).model_dump_json().encode())
+
+    def is_live(_: bytes, __: str) -> Reply:
+        return Reply(200, Live(status="live").model_dump_json().encode())
+
     app = FastAPI(title=problem.NAME, version="1", lifespan=lifespan, responses=_problems(500))
     answer = _answering(settings.maximum_rows, predictor, shadows, metrics)
-    front = Front(app, {("POST", PREDICTIONS): answer, ("POST", INVOCATIONS): answer}, settings, metrics, traces)
+    routes = [Route("POST", path, answer, predicts=True) for path in (PREDICTIONS, INVOCATIONS)]
+    routes += [Route("GET", path, is_ready, predicts=False) for path in (READY, PING)]
+    routes += [Route("GET", LIVE, is_live, predicts=False)]
+    front = Front(app, routes, settings, metrics, traces)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -100,7 +114,7 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, trace
 
         The answer has the request's `x-request-id`, or a new one, as a header too.
         """
-        raise NotImplementedError("Front answers; this is what the documentation is made from")
+        raise NotImplementedError(DOCUMENTED)
 
     @app.get("/v1/model")
     async def model() -> ModelResponse:
@@ -108,21 +122,19 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, trace
         described = {alias: _describe(served) for alias, served in predictor.served.items()}
         return ModelResponse(name=problem.NAME, champion=described.pop(CHAMPION, None), shadows=described)
 
-    @app.get("/healthz/live")
+    @app.get(LIVE)
     async def live() -> Live:
         """Whether this process can answer at all; depends on nothing else."""
-        return Live(status="live")
+        raise NotImplementedError(DOCUMENTED)
 
-    @app.get("/ping", responses=_problems(503))
-    @app.get("/healthz/ready", responses=_problems(503))
+    @app.get(PING, responses=_problems(503))
+    @app.get(READY, responses=_problems(503))
     async def ready() -> Ready:
         """Whether this process should get traffic: it has a verified champion, can log answers, and is to stay.
 
         It is ready while the online store is away, and says so: the answers lack features then.
         """
-        if why := unready():
-            raise HTTPException(503, why)
-        return Ready(status="ready", degraded=list(predictor.degraded))
+        raise NotImplementedError(DOCUMENTED)
 
     unkeyed = app.openapi
     app.openapi = lambda: describe(unkeyed())  # type: ignore[method-assign]
