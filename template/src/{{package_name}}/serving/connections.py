@@ -53,7 +53,6 @@ async def look_after(connections: set[Any], tell: Callable[[], None]) -> None:
 class _Exchange:
     """A request for a route. uvicorn takes it for the `cycle` that it makes of one itself."""
 
-    __slots__ = ("body", "disconnected", "expects", "headers", "keep_alive", "response_complete", "route", "visit", "whole")
     message_event = asyncio.Event()  # nobody waits for it
 
     def __init__(self, route: Route, headers: Headers, keep_alive: bool, expects: bool) -> None:
@@ -285,7 +284,7 @@ class _Connection(HttpToolsProtocol):
             self._close()
 
     def _close(self) -> None:
-        """Close as soon as the request is whole: what arrives at a closed connection resets it, and the answer is lost."""
+        """Close as soon as the request is whole: what arrives at a closed connection resets it, answer and all."""
         if not self._receiving:
             self.transport.close()
             return

@@ -205,7 +205,8 @@ class Front:
         if status == HTTPStatus.FORBIDDEN:
             return refusal(403, f"this key is not for the role {role!r}, which the path needs; send one that is")
         if status:
-            return refusal(401, "no valid key came with the request; send one as `Authorization: Bearer KEY`", CHALLENGE)
+            detail = "no valid key came with the request; send one as `Authorization: Bearer KEY`"
+            return refusal(401, detail, CHALLENGE)
         return None
 
 
