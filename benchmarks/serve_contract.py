@@ -38,7 +38,7 @@ def main() -> None:
     if failed or done.returncode:
         print(done.stdout)
     print(f"{counted[1]} cases, {failed} failed")
-    verdict("serving-contract", failed / int(counted[1]), 0.0)
+    verdict("serve-contract", failed / int(counted[1]), 0.0)
 
 
 if __name__ == "__main__":

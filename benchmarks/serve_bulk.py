@@ -41,7 +41,7 @@ def main() -> None:
             raise SystemExit("error: the answers are not the scores of the matrix")
         seconds = interleave({"ours": lambda: ask(server.url, body), "bare": bare}, ROUNDS, warmups=3)
     show(seconds, "ms", 1e3)
-    verdict("serving-bulk", ratio(seconds, "ours", "bare"), BOUND)
+    verdict("serve-bulk", ratio(seconds, "ours", "bare"), BOUND)
 
 
 if __name__ == "__main__":
