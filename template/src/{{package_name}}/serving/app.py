@@ -136,8 +136,9 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, trace
         """
         raise NotImplementedError(DOCUMENTED)
 
-    unkeyed = app.openapi
-    app.openapi = lambda: describe(unkeyed())  # type: ignore[method-assign]
+    if settings.keys:
+        unkeyed = app.openapi
+        app.openapi = lambda: describe(unkeyed(), _problems(401, 403))  # type: ignore[method-assign]
     return front
 
 
