@@ -30,11 +30,7 @@ def limited(settings: Settings, front: Front) -> type[asyncio.Protocol]:
 
     class Limited(_Connection):
         _front = front
-        _header_bytes = settings.maximum_header_bytes
-        _header_seconds = settings.header_seconds
-        _body_seconds = settings.body_seconds
-        _idle_seconds = settings.keep_alive_seconds
-        _most = settings.maximum_connections
+        _limits = settings
 
     return Limited
 
@@ -71,11 +67,7 @@ class _Connection(HttpToolsProtocol):
     deadline = inf
     """The time of the loop at which this connection is dropped."""
     _front: Front
-    _header_bytes: int
-    _header_seconds: float
-    _body_seconds: float
-    _idle_seconds: float
-    _most: int
+    _limits: Settings
     _arrived = 0
     """Bytes of the request that arrives."""
     _receiving = False
@@ -83,7 +75,7 @@ class _Connection(HttpToolsProtocol):
     _beyond = False
     _deaf = False
     """Whether what still comes is thrown away."""
-    _refused: Reply | None = None
+    _wrong = refusal(400, "this is not HTTP/1.1; send a request that is")
     cycle: Any
     """The last request whose headers are here."""
 
@@ -91,36 +83,36 @@ class _Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        count = len(self.connections)
-        self._beyond = count > self._most
-        if count > self._most + BEYOND:
+        beyond = len(self.connections) - self._limits.maximum_connections
+        self._beyond = beyond > 0
+        if beyond > BEYOND:
             transport.abort()
-        self.deadline = self.loop.time() + self._header_seconds
+        self.deadline = self.loop.time() + self._limits.header_seconds
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
         self._arrived += len(data)
         super().data_received(data)
-        if self._in_headers and self._arrived > self._header_bytes and not self.transport.is_closing():
-            self._end(_too_large(self._header_bytes))
+        if self._in_headers and self._arrived > self._limits.maximum_header_bytes and not self.transport.is_closing():
+            self._end(_too_large(self._limits.maximum_header_bytes))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._receiving = self._in_headers = True
-        self.deadline = self.loop.time() + self._header_seconds
+        self.deadline = self.loop.time() + self._limits.header_seconds
 
     def on_headers_complete(self) -> None:
         if self.transport.is_closing():
             return
         # Only what arrived as one large piece has to be counted: the pieces of a header were, as they came.
-        if self._arrived > self._header_bytes:
+        if self._arrived > self._limits.maximum_header_bytes:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-            if size > self._header_bytes:
-                self._refused = _too_large(self._header_bytes)
+            if size > self._limits.maximum_header_bytes:
+                self._wrong = _too_large(self._limits.maximum_header_bytes)
                 raise ValueError  # the parser stops, and send_400_response is called
         self._in_headers = False
-        self.deadline = self.loop.time() + self._body_seconds
+        self.deadline = self.loop.time() + self._limits.body_seconds
         method = self.parser.get_method()
         route = self._front.find(method, self.url)
         if not route and not self._beyond:
@@ -152,7 +144,7 @@ class _Connection(HttpToolsProtocol):
             self.transport.close()
             return
         exchange = self.cycle
-        self.deadline = self.loop.time() + self._idle_seconds if exchange.response_complete else inf
+        self.deadline = self.loop.time() + self._limits.keep_alive_seconds if exchange.response_complete else inf
         if exchange.__class__ is not _Exchange:
             super().on_message_complete()
         else:
@@ -239,7 +231,7 @@ class _Connection(HttpToolsProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         elif not self._receiving:
-            seconds = self._body_seconds if self.flow.write_paused else self._idle_seconds
+            seconds = self._limits.body_seconds if self.flow.write_paused else self._limits.keep_alive_seconds
             self.deadline = self.loop.time() + seconds
 
     # What goes wrong
@@ -247,20 +239,20 @@ class _Connection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         self.flow.pause_reading()
-        self.deadline = self.loop.time() + self._body_seconds  # a client that does not read holds as much as a slow one
+        self.deadline = self.loop.time() + self._limits.body_seconds  # a client that does not read holds as much as a slow one
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if not self.transport.is_closing():
             self.flow.resume_reading()
-        self.deadline = self.loop.time() + self._idle_seconds
+        self.deadline = self.loop.time() + self._limits.keep_alive_seconds
 
     def send_400_response(self, msg: str) -> None:
         if self._due and (self._in_headers or not self._receiving):
             self.cycle.keep_alive = False  # the requests before this one get their answers
             self._deaf, self.deadline = True, inf
         else:
-            self._end(self._refused or refusal(400, "this is not HTTP/1.1; send a request that is"))
+            self._end(self._wrong)
 
     def end_late(self) -> None:
         """Drop this connection: its request, or its client, is too slow."""
@@ -290,7 +282,7 @@ class _Connection(HttpToolsProtocol):
             return
         self._deaf = True
         self.transport.write_eof()
-        self.deadline = self.loop.time() + self._body_seconds
+        self.deadline = self.loop.time() + self._limits.body_seconds
 
 
 def _too_large(most: int) -> Reply:
