@@ -87,32 +87,33 @@ class _Connection(HttpToolsProtocol):
         self._beyond = beyond > 0
         if beyond > BEYOND:
             transport.abort()
-        self.deadline = self.loop.time() + self._limits.header_seconds
+        self._within(self._limits.header_seconds)
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
         self._arrived += len(data)
         super().data_received(data)
-        if self._in_headers and self._arrived > self._limits.maximum_header_bytes and not self.transport.is_closing():
-            self._end(_too_large(self._limits.maximum_header_bytes))
+        most = self._limits.maximum_header_bytes
+        if self._in_headers and self._arrived > most and not self.transport.is_closing():
+            self._end(_too_large(most))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._receiving = self._in_headers = True
-        self.deadline = self.loop.time() + self._limits.header_seconds
+        self._within(self._limits.header_seconds)
 
     def on_headers_complete(self) -> None:
         if self.transport.is_closing():
             return
         # Only what arrived as one large piece has to be counted: the pieces of a header were, as they came.
-        if self._arrived > self._limits.maximum_header_bytes:
+        if self._arrived > (most := self._limits.maximum_header_bytes):
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-            if size > self._limits.maximum_header_bytes:
-                self._wrong = _too_large(self._limits.maximum_header_bytes)
+            if size > most:
+                self._wrong = _too_large(most)
                 raise ValueError  # the parser stops, and send_400_response is called
         self._in_headers = False
-        self.deadline = self.loop.time() + self._limits.body_seconds
+        self._within(self._limits.body_seconds)
         method = self.parser.get_method()
         route = self._front.find(method, self.url)
         if not route and not self._beyond:
@@ -144,7 +145,7 @@ class _Connection(HttpToolsProtocol):
             self.transport.close()
             return
         exchange = self.cycle
-        self.deadline = self.loop.time() + self._limits.keep_alive_seconds if exchange.response_complete else inf
+        self._within(self._limits.keep_alive_seconds if exchange.response_complete else inf)
         if exchange.__class__ is not _Exchange:
             super().on_message_complete()
         else:
@@ -224,28 +225,28 @@ class _Connection(HttpToolsProtocol):
         self.on_response_complete()
 
     def on_response_complete(self) -> None:
-        if self.transport.is_closing() or self._deaf:
+        if self.transport.is_closing():
             return
         if not self.flow.write_paused:
             self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         elif not self._receiving:
-            seconds = self._limits.body_seconds if self.flow.write_paused else self._limits.keep_alive_seconds
-            self.deadline = self.loop.time() + seconds
+            limits = self._limits
+            self._within(limits.body_seconds if self.flow.write_paused else limits.keep_alive_seconds)
 
     # What goes wrong
 
     def pause_writing(self) -> None:
         super().pause_writing()
         self.flow.pause_reading()
-        self.deadline = self.loop.time() + self._limits.body_seconds  # a client that does not read holds as much as a slow one
+        self._within(self._limits.body_seconds)  # a client that does not read holds as much as a slow one
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if not self.transport.is_closing():
             self.flow.resume_reading()
-        self.deadline = self.loop.time() + self._limits.keep_alive_seconds
+        self._within(self._limits.keep_alive_seconds)
 
     def send_400_response(self, msg: str) -> None:
         if self._due and (self._in_headers or not self._receiving):
@@ -264,6 +265,9 @@ class _Connection(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def _within(self, seconds: float) -> None:
+        self.deadline = self.loop.time() + seconds
+
     @property
     def _due(self) -> bool:
         """Whether a request whose headers are here has no answer yet."""
@@ -281,8 +285,9 @@ class _Connection(HttpToolsProtocol):
             self.transport.close()
             return
         self._deaf = True
+        self.pipeline.clear()
         self.transport.write_eof()
-        self.deadline = self.loop.time() + self._limits.body_seconds
+        self._within(self._limits.body_seconds)
 
 
 def _too_large(most: int) -> Reply:
