@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from .. import problem
@@ -21,15 +20,17 @@ from .limits import RETRY_AFTER
 from .metrics import Metrics
 from .predictor import CHAMPION, Predictor, Served
 from .schemas import (
+    BODY,
     Live,
     ModelResponse,
-    PredictionRequest,
     PredictionResponse,
     Problem,
     Ready,
     ServedVersion,
     answer_body,
-    first_error,
+    decode,
+    describe_body,
+    refused,
 )
 from .shadows import Shadows
 from .tracing import Traces
@@ -94,7 +95,7 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, trace
     front = Front(app, routes, settings, metrics, traces)
 
     @app.exception_handler(HTTPException)
-    async def refused(request: Request, error: HTTPException) -> Response:
+    async def not_there(request: Request, error: HTTPException) -> Response:
         allow = (error.headers or {}).get("Allow", "")
         headers = [(b"allow", allow.encode())] if allow else []
         words = {
@@ -107,9 +108,9 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, trace
     async def failed(_: Request, error: Exception) -> Response:
         return _response(refusal(500, "the server made a mistake; its log tells more"))
 
-    @app.post(INVOCATIONS, responses=_problems(413, 415, 422, 503))
-    @app.post(PREDICTIONS, responses=_problems(413, 415, 422, 503))
-    async def predict(body: PredictionRequest) -> PredictionResponse:
+    @app.post(INVOCATIONS, responses=_problems(413, 415, 422, 503), openapi_extra=BODY)
+    @app.post(PREDICTIONS, responses=_problems(413, 415, 422, 503), openapi_extra=BODY)
+    async def predict() -> PredictionResponse:
         """The probability of the label for each row, in the order of the request.
 
         The answer has the request's `x-request-id`, or a new one, as a header too.
@@ -136,9 +137,13 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, trace
         """
         raise NotImplementedError(DOCUMENTED)
 
-    if settings.keys:
-        unkeyed = app.openapi
-        app.openapi = lambda: describe(unkeyed(), _problems(401, 403))  # type: ignore[method-assign]
+    bare = app.openapi
+
+    def described() -> dict[str, Any]:
+        schema = describe_body(bare())
+        return describe(schema, _problems(401, 403)) if settings.keys else schema
+
+    app.openapi = described  # type: ignore[method-assign]
     return front
 
 
@@ -147,13 +152,14 @@ def _answering(maximum_rows: int, predictor: Predictor, shadows: Shadows, metric
 
     def answer(body: bytes, request_id: str) -> Reply:
         try:
-            asked = PredictionRequest.model_validate_json(body, strict=True)
-            if len(asked.rows) > maximum_rows:
-                detail = f"{len(asked.rows)} are too many; send at most {maximum_rows} in a request"
-                return refusal(422, f"{problem.ROWS}: {detail}")
+            asked = decode(body)
+        except ValueError as error:
+            return refusal(422, refused(error))
+        if len(asked.rows) > maximum_rows:
+            detail = f"{len(asked.rows)} are too many; send at most {maximum_rows} in a request"
+            return refusal(422, f"{problem.ROWS}: {detail}")
+        try:
             given = predictor.predict(asked.columns(), request_id)
-        except ValidationError as error:
-            return refusal(422, first_error(error))
         except UserError as error:
             return refusal(503, str(error), RETRY_AFTER)
         except OSError as error:

@@ -51,6 +51,8 @@ class Tallies(Collector):
     def __init__(self) -> None:
         self.requests: Count[tuple[str, int]] = Count()
         self.rows: Count[str] = Count()
+        self.missing: Count[str] = Count()
+        self.stale: Count[str] = Count()
         self.latency = Distribution("http_request_duration_seconds", "Time to answer.", "path", LATENCY_BUCKETS)
         self.scores = Distribution(
             "prediction_score", "The champion's probabilities by version.", "version", SCORE_BUCKETS
@@ -61,10 +63,10 @@ class Tallies(Collector):
         requests = CounterMetricFamily("http_requests", "Requests by path and status.", labels=["path", "status"])
         for (path, status), count in list(self.requests.items()):
             requests.add_metric([path, str(status)], count)
-        rows = CounterMetricFamily("predictions", "Answered rows by version.", labels=["version"])
-        for version, count in list(self.rows.items()):
-            rows.add_metric([version], count)
-        yield from (requests, rows, self.latency.family(), self.scores.family())
+        yield from (requests, self.latency.family(), self.scores.family())
+        yield _counter("predictions", "Answered rows by version.", "version", self.rows)
+        yield _counter("features_missing", "Rows for which a view held no value.", "view", self.missing)
+        yield _counter("features_stale", "Rows whose value was past its ttl.", "view", self.stale)
 
 
 class Metrics:
@@ -78,8 +80,6 @@ class Metrics:
         self.degraded = Counter(
             "predictions_degraded", "Answered rows without the features of a store that was away.", registry=registry
         )
-        self.missing = Counter("features_missing", "Rows for which a view held no value.", ["view"], registry=registry)
-        self.stale = Counter("features_stale", "Rows whose value was past its ttl.", ["view"], registry=registry)
         self.shadow_drops = Counter(
             "shadow_rows_dropped", "Answered rows that a shadow did not score.", ["alias"], registry=registry
         )
@@ -98,8 +98,8 @@ class Metrics:
     def expect(self, views: Iterable[str]) -> None:
         """Show the counts of these views from zero on, so that a first gap is an increase."""
         for view in views:
-            self.missing.labels(view)
-            self.stale.labels(view)
+            self._tallies.missing[view] += 0
+            self._tallies.stale[view] += 0
 
     def request_done(self, path: str, status: int, seconds: float) -> None:
         """Count a request; `path` is a route's, or one name for all that is none."""
@@ -114,11 +114,14 @@ class Metrics:
         if found.away:
             self.degraded.inc(len(scores))
             return  # by that, and not by view: nobody knows what is missing
-        _add(self.missing, found.missing)
-        _add(self.stale, found.stale)
+        for view, count in found.missing.items():
+            self._tallies.missing[view] += count
+        for view, count in found.stale.items():
+            self._tallies.stale[view] += count
 
 
-def _add(counter: Counter, rows: Mapping[str, int]) -> None:
-    for view, count in rows.items():
-        if count:
-            counter.labels(view).inc(count)
+def _counter(name: str, about: str, label: str, counts: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(name, about, labels=[label])
+    for value, count in list(counts.items()):
+        family.add_metric([value], count)
+    return family
