@@ -13,7 +13,7 @@ app = typer.Typer(no_args_is_help=True, help="What production did, and what to d
 
 @app.command("run")
 def monitor_run(day: Annotated[date, typer.Option(parser=parse_day, metavar="DATE")]) -> None:
-    """Record one UTC day: mature labels, measure, say what the policy decides, and push gauges where they are wanted."""
+    """Record one UTC day: mature labels, measure, decide by the policy, and push gauges where PUSHGATEWAY_URL says."""
     project = make_project()
     decision = project.monitor(day)
     print(f"{decision.action}: {decision.reason}")

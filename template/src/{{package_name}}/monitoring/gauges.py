@@ -1,8 +1,7 @@
 """What the daily run tells Prometheus: the figures of the newest day as gauges, pushed to a Pushgateway.
 
-The run is over before Prometheus could ask it, and where it runs, a laptop or a CronJob, nothing of it stays to be asked.
-A Pushgateway keeps what was pushed last until the next push, so that each gauge of age says how old it is in days of
-data, and one says when the run last succeeded.
+The run is over before Prometheus could ask it, and in a cluster nothing of its machine stays. A Pushgateway keeps what
+was pushed last, for as long as nothing else is pushed: one gauge says when that was.
 """
 
 from collections.abc import Mapping
@@ -44,9 +43,10 @@ def collect(
     day: date,
     now: datetime,
 ) -> CollectorRegistry:
-    """Return the gauges of a recorded UTC day. Of what is not known yet, such as the AUC of the first days, there is none.
+    """Return the gauges of a recorded UTC day; what is not known yet, such as the AUC of the first days, has none.
 
-    A source is on time when the day before `day` has landed, and a view when it was built from that day.
+    A source is on time when the day before `day` has landed, and a view when that day was built into it. `now` is
+    aware.
     """
     registry = CollectorRegistry()
 
@@ -100,7 +100,7 @@ def push(url: str, job: str, gauges: CollectorRegistry) -> None:
         push_to_gateway(url, job, gauges, timeout=10)
     except OSError as error:
         raise UserError(
-            f"the day is recorded, and its gauges could not be pushed to {url} ({error}); "
+            f"the day is recorded, and its gauges could not be pushed to {url} ({getattr(error, 'reason', error)}); "
             "see that a Pushgateway answers there, and run it again"
         ) from error
 
