@@ -94,9 +94,7 @@ class Metrics:
         )
         self.ready = Gauge("ready", "1 when this process should get traffic.", registry=registry)
         self.online_away = Gauge("online_store_away", "1 while the online store cannot be read.", registry=registry)
-        self.log_away = Gauge(
-            "prediction_log_away", "1 while the prediction log cannot be written.", registry=registry
-        )
+        self.log_away = Gauge("prediction_log_away", "1 while the prediction log cannot be written.", registry=registry)
         self.champion_forced = Gauge(
             "champion_forced", "1 while the champion serves against its gates.", registry=registry
         )
