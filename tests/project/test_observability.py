@@ -221,7 +221,7 @@ def test_what_follows_from_another_alert_is_not_told_beside_it(watched: Watched)
         raised("ServiceDown", **page, **service),
         raised("DataQuarantined", **page, cause="data", **day),
         raised("ModelWorse", **ticket, cause="model"),
-        raised("SourceLate", **ticket, cause="data", source="weather"),
+        raised("SourceLate", **page, cause="data", source="weather"),
     ]
     untold = [
         raised("LatencyBurn", **page, **service),

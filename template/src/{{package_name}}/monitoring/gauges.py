@@ -88,7 +88,7 @@ def collect(
             distance.labels(row.feature).set(row.distance)
 
     decided = gauge("monitoring_decision", "1 for what the policy decided, 0 for what it did not.", "action")
-    (action,) = read_days(settings.monitoring, DECISIONS, [day])["action"]
+    action = read_days(settings.monitoring, DECISIONS, [day])["action"].iloc[-1]
     for one in Action:
         decided.labels(one.value).set(one.value == action)
     return registry
