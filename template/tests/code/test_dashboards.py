@@ -36,7 +36,7 @@ def test_a_panel_says_what_it_shows_in_what_unit(board: Any) -> None:
 
 
 def test_panels_lie_side_by_side_on_the_grid(board: Any) -> None:
-    taken = set()
+    taken: set[tuple[int, int]] = set()
     for place in (panel["gridPos"] for panel in board["panels"]):
         cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
         assert not cells & taken
