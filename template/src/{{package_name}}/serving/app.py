@@ -69,6 +69,7 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, trace
         metrics.expect(predictor.cast.plan.views)
         metrics.ready.set(not unready())
         metrics.online_away.set(bool(predictor.degraded))
+        metrics.log_away.set(bool(predictor.log.fault))
         metrics.champion_forced.set(champion is not None and bool(champion.forced))
 
     def unready() -> str:

@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 
 from ..features.online import Found
+from .auth import PATHS, PREDICT
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 SCORE_BUCKETS = tuple(step / 10 for step in range(1, 11))
@@ -49,7 +50,9 @@ class Tallies(Collector):
     """What is counted of every request, by plain numbers."""
 
     def __init__(self) -> None:
-        self.requests: Count[tuple[str, int]] = Count()
+        # From zero on, so that the first failure is an increase: the error budget counts these.
+        predictions = [path for path, role in PATHS.items() if role == PREDICT]
+        self.requests = Count({(path, status): 0 for path in predictions for status in (200, 500, 503)})
         self.rows: Count[str] = Count()
         self.missing: Count[str] = Count()
         self.stale: Count[str] = Count()
@@ -91,6 +94,7 @@ class Metrics:
         )
         self.ready = Gauge("ready", "1 when this process should get traffic.", registry=registry)
         self.online_away = Gauge("online_store_away", "1 while the online store cannot be read.", registry=registry)
+        self.log_away = Gauge("prediction_log_away", "1 while the prediction log cannot be written.", registry=registry)
         self.champion_forced = Gauge(
             "champion_forced", "1 while the champion serves against its gates.", registry=registry
         )
