@@ -179,16 +179,7 @@ class Project:
             serving[alias] = (version.number, bundle.verify(folder, version.digest)[0], folder)
         trained = [version.tags[TRAINED_ON] for version in self.registry.versions() if TRAINED_ON in version.tags]
         last = date.fromisoformat(max(trained)) if trained else day
-        return daily.run(
-            self.con,
-            settings.lake,
-            settings.quarantine,
-            settings.predictions,
-            settings.monitoring,
-            serving,
-            last,
-            day,
-        )
+        return daily.run(self.con, settings, self.sources, self.views, serving, last, day)
 
     def unused(self, newest: int) -> list[Version]:
         """Return the versions that nothing refers to and that are not among the newest; see `prune`."""

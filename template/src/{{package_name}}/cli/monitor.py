@@ -16,6 +16,8 @@ def monitor_run(day: Annotated[date, typer.Option(parser=parse_day, metavar="DAT
     """Record one UTC day: mature labels, measure, and say what the policy decides."""
     decision = make_project().monitor(day)
     print(f"{decision.action}: {decision.reason}")
+    for text in decision.also:
+        print(f"  also {text}")
 
 
 @app.command("report")
