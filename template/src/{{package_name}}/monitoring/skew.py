@@ -21,10 +21,9 @@ SKEWED = 0.01
 def skew(
     con: Backend, views: Sequence[FeatureView], lake: Path, store: Path, day: date, answers: pd.DataFrame
 ) -> dict[str, float] | None:
-    """Return, by feature, the share of a UTC day's answers whose logged value is not the offline one to the last bit.
+    """Return `differing` of a UTC day's answers and the offline join of their requests.
 
-    Features without a difference are left out; of the others those of the largest share come first. None when it cannot
-    be said, because what was known on that day has not landed or is not built (yet).
+    None when it cannot be said, because what was known on that day has not landed or is not built (yet).
     """
     needed = {(lake, view.source) for view in views} | {(store, view.name) for view in views}
     if not views or answers.empty or not all(day in partition_days(root, table) for root, table in needed):
@@ -33,9 +32,17 @@ def skew(
         offline = with_features(con, views, store, answers[list(problem.REQUEST)].reset_index(drop=True))
     except DataError:
         return None
+    return differing(answers, offline)
+
+
+def differing(served: pd.DataFrame, offline: pd.DataFrame) -> dict[str, float]:
+    """Return, by feature, the share of rows whose served value is not the offline one to the last bit.
+
+    Features without a difference are left out; of the others those of the largest share come first.
+    """
     shares = {}
     for name in problem.NUMERIC:
-        ours, theirs = (rows[name].to_numpy(dtype=np.float64) for rows in (answers, offline))
+        ours, theirs = (rows[name].to_numpy(dtype=np.float64) for rows in (served, offline))
         shares[name] = float((~((ours == theirs) | (np.isnan(ours) & np.isnan(theirs)))).mean())
     return {name: share for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share}
 
