@@ -14,7 +14,7 @@ from ibis.backends.duckdb import Backend
 
 from .. import bundle, problem
 from ..features.feature_view import FeatureView
-from ..lake import midnight, partition_days, write_partition
+from ..lake import midnight, partition_days, partition_path, write_partition
 from ..landing import quarantined
 from ..settings import Settings
 from ..source import Source
@@ -116,12 +116,10 @@ def _skewed(con: Backend, settings: Settings, views: Mapping[str, FeatureView], 
 
 def _late(settings: Settings, sources: Mapping[str, Source], due: date) -> list[str]:
     """Return the daily sources of which neither the lake nor the quarantine holds the day that was due."""
-    found = []
-    for name in (name for name, source in sources.items() if source.daily):
-        held = {*partition_days(settings.lake, name), *partition_days(settings.quarantine, name)}
-        if due not in held:
-            found.append(f"{name} of {due}")
-    return found
+    roots = (settings.lake, settings.quarantine)
+    daily = [name for name, source in sources.items() if source.daily]
+    held = {name for name in daily for root in roots if partition_path(root, name, due).exists()}
+    return [f"{name} of {due}" for name in daily if name not in held]
 
 
 def _drifted(monitoring: Path, serving: Serving, day: date) -> list[str]:

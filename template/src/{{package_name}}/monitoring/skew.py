@@ -11,7 +11,7 @@ from ibis.backends.duckdb import Backend
 from .. import problem
 from ..errors import DataError
 from ..features.feature_view import FeatureView
-from ..lake import partition_days
+from ..lake import partition_path
 from ..training.dataset import with_features
 
 # Answers that were given while the online store was away have nulls, and say so themselves: few are no bug.
@@ -26,7 +26,7 @@ def skew(
     None when it cannot be said, because what was known on that day has not landed or is not built (yet).
     """
     needed = {(lake, view.source) for view in views} | {(store, view.name) for view in views}
-    if not views or answers.empty or not all(day in partition_days(root, table) for root, table in needed):
+    if not views or answers.empty or not all(partition_path(root, table, day).exists() for root, table in needed):
         return None
     try:
         offline = with_features(con, views, store, answers[list(problem.REQUEST)].reset_index(drop=True))
