@@ -147,7 +147,7 @@ def _not_worth_it(evidence: Evidence, bounds: PolicyBounds) -> str:
 
 
 def _worse_than_promised(evidence: Evidence, bounds: PolicyBounds) -> str:
-    """Hold the champion against its bounds, and against chance: a week of bad weather is a bad week of any model."""
+    """Hold the champion against its bounds, and against chance: a bad week is a bad week of any model."""
     recent, days = evidence.recent, evidence.recent_days
     if evidence.shadowing or evidence.days_since_training < bounds.retrain_pause_days:
         return ""

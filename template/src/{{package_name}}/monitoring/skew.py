@@ -1,4 +1,4 @@
-"""Skew: whether the service computed its features as training does. A difference is a bug, never the weather."""
+"""Skew: whether the service computed its features as training does. A difference is a bug, not drift."""
 
 from collections.abc import Sequence
 from datetime import date
