@@ -53,8 +53,9 @@ class PolicyBounds:
     recent_days: int
     """Matured days that the champion's performance is judged on."""
     calibration_error: float
+    """Of these days together; a model is worse when it is above this, and its interval over the days is above zero."""
     auc_loss: float
-    """Below what the champion's own test week promised."""
+    """Below what the champion's own test week promised: worse when the whole interval over the days is below that."""
     retrain_pause_days: int
     shadow_days: int
     """Matured days before a challenger is settled, so that each weekday had its say."""
@@ -68,3 +69,7 @@ class PolicyBounds:
     """Matured days after which a promotion is no longer undone: what is wrong by then asks for a retraining."""
     rollback_auc_loss: float
     """A champion is rolled back when it is surely this much worse than its predecessor."""
+    slow_milliseconds: float
+    """A prediction that the server worked on for longer is slow."""
+    slow_share: float
+    """The share of a day's answers that may be slow."""

@@ -177,16 +177,7 @@ class Project:
         serving = self._serving()
         trained = [version.tags[TRAINED_ON] for version in self.registry.versions() if TRAINED_ON in version.tags]
         last = date.fromisoformat(max(trained)) if trained else day
-        return daily.run(
-            self.con,
-            settings.lake,
-            settings.quarantine,
-            settings.predictions,
-            settings.monitoring,
-            serving,
-            last,
-            day,
-        )
+        return daily.run(self.con, settings, self.sources, self.views, serving, last, day)
 
     def gauges(self, day: date, now: datetime) -> CollectorRegistry | None:
         """Return what Prometheus is told of a recorded day, None when a later one is recorded: gauges never go back."""

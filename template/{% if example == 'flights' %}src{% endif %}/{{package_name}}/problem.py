@@ -85,8 +85,11 @@ LABEL = "late"  # what a row with the label is, in reports
 SCORE = "late_probability"  # what the answer is called over HTTP
 SCORE_MEANING = "that it arrives 15 or more minutes late, given it runs"
 LATE_MINUTES = 15  # the field's definition of a late arrival
-# A cohort is the predictions of one UTC day. It is matured, and measured once, when the next day has landed whole.
+# The deadline. A cohort is the predictions of one UTC day. It is matured, and measured, when the next day has landed
+# whole.
 LABEL_DELAY = timedelta(days=1)
+# A label that comes after the deadline, or is corrected, by this much later at most, changes its cohort all the same.
+LABEL_CORRECTIONS = timedelta(days=7)
 # What late arrivals can still be unknown of a cohort before its figures mean something.
 MINIMUM_COVERAGE = 0.80
 
@@ -239,6 +242,8 @@ POLICY = PolicyBounds(
     rollback_days=2,
     rollback_days_most=28,
     rollback_auc_loss=0.02,
+    slow_milliseconds=100.0,
+    slow_share=0.01,
 )
 
 # 6. What the model card says that no figure does.

@@ -17,6 +17,8 @@ def monitor_run(day: Annotated[date, typer.Option(parser=parse_day, metavar="DAT
     project = make_project()
     decision = project.monitor(day)
     print(f"{decision.action}: {decision.reason}")
+    for text in decision.also:
+        print(f"  also {text}")
     url = project.settings.pushgateway_url
     if url and (gauges := project.gauges(day, datetime.now(UTC))):
         from ..monitoring.gauges import push

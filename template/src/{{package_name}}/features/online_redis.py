@@ -57,7 +57,7 @@ TROUBLE: tuple[tuple[type[Exception], str], ...] = (
 
 
 class RedisStore(OnlineStore):
-    """One Redis server; any number of writers and readers anywhere. It is asked when it is used, and may start later."""
+    """One Redis server; any number of writers and readers anywhere. It is asked when used, and may start later."""
 
     def __init__(self, url: str, model: str) -> None:
         parts = urlsplit(url)

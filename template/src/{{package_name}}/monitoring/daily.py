@@ -1,84 +1,149 @@
 """The daily run: what the evidence of one day is, what the policy makes of it, and both on record."""
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from .. import bundle, problem
-from ..lake import partition_days, write_partition
+from ..features.feature_view import FeatureView
+from ..lake import midnight, partition_days, partition_path, write_partition
 from ..landing import quarantined
-from .drift import drift
+from ..settings import Settings
+from ..source import Source
+from . import drift, skew
 from .labels import COHORTS, mature, read_days
-from .performance import daily_gains, realised
-from .policy import Decision, Evidence, decide
+from .performance import by_slice, daily_gains, expected, realised
+from .policy import Action, Cause, Decision, Evidence, decide
 from .predictions import PREDICTIONS, compact, latest
 
 PERFORMANCE = "performance"
+SLICES = "slices"
+EXPECTED = "expected"
 DRIFT = "drift"
 DECISIONS = "decisions"
 WINDOW = problem.POLICY.recent_days
 # Days that are read to compare two versions: as many as the policy looks at, and four weeks that may be missing.
 COMPARED = max(problem.POLICY.shadow_days_most, problem.POLICY.rollback_days_most) + 28
 HELD = 28  # days back in which a partition in quarantine still stops retraining
+DAY = timedelta(days=1)
+Serving = Mapping[str, tuple[str, bundle.Manifest, Path]]
 
 
 def run(
     con: Backend,
-    lake: Path,
-    quarantine: Path,
-    log: Path,
-    monitoring: Path,
-    serving: Mapping[str, tuple[str, bundle.Manifest, Path]],
+    settings: Settings,
+    sources: Mapping[str, Source],
+    views: Mapping[str, FeatureView],
+    serving: Serving,
     last_training: date,
     day: date,
 ) -> Decision:
-    """Record one UTC day and return the policy's decision; running a day again replaces its records.
+    """Record one UTC day and return the policy's decision, which is added to the record when it is not there yet.
 
     `serving` maps each alias to its version number, manifest and bundle folder; `last_training` is the day the newest
-    version was trained on. Only labels that had landed are used.
+    version was trained on. Only labels that had landed are used. A day may be run again: it changes what is new to it,
+    such as a label that came late, and nothing else. What was decided before a version changed its alias stays decided.
     """
-    compact(log, monitoring)
-    for cohort_day in mature(con, lake, monitoring):
-        cohort = read_days(monitoring, COHORTS, [cohort_day])
-        versions = cohort["champion_version"].mode()
-        row = realised(cohort) | {"version": versions.iloc[0], "milliseconds": cohort["milliseconds"].median()}
-        row |= {"milliseconds_p99": cohort["milliseconds"].quantile(0.99)}
-        _write(monitoring, PERFORMANCE, cohort_day, pd.DataFrame([row]))
-    moved: list[str] = []
-    if "champion" in serving:
-        moved = _drift(monitoring, serving["champion"], day)
-    evidence = _evidence(monitoring, quarantine, serving, last_training, day, moved)
+    compact(settings.predictions, settings.monitoring)
+    measured = mature(con, settings.lake, settings.monitoring, midnight(day) + DAY)
+    _measure(settings.monitoring, measured, day)
+    versions = {alias: number for alias, (number, _, _) in serving.items()}
+    since = (day - last_training).days
+    until = max((cohort for cohort in partition_days(settings.monitoring, COHORTS) if cohort <= day), default=date.min)
+    decisions = read_days(settings.monitoring, DECISIONS, [day])
+    if "cause" in decisions:
+        last = decisions.iloc[-1]
+        seen = json.loads(last["evidence"])
+        if (seen["serving"], seen["days_since_training"]) != (versions, since):
+            return Decision(
+                Action(last["action"]), last["reason"], Cause(last["cause"]), tuple(json.loads(last["also"]))
+            )
+        until = date.fromisoformat(seen["matured_until"])  # what has matured since is of a later day
+    evidence = Evidence(
+        serving=versions,
+        quarantined=_quarantined(settings.quarantine, day),
+        skewed=_skewed(con, settings, views, day - DAY),
+        late=_late(settings, sources, day - DAY),
+        drifted=_drifted(settings.monitoring, serving, day),
+        **_service(settings.monitoring, day),
+        matured_until=until,
+        **_model(settings.monitoring, serving, until),
+        days_since_training=since,
+    )
     decision = decide(evidence)
-    record = {"action": str(decision.action), "reason": decision.reason, "evidence": str(asdict(evidence))}
-    _write(monitoring, DECISIONS, day, pd.DataFrame([record]))
+    record = {"action": decision.action, "cause": decision.cause, "reason": decision.reason}
+    row = pd.DataFrame([record | {"also": json.dumps(decision.also), "evidence": _json(evidence)}])
+    if "cause" not in decisions:
+        _write(settings.monitoring, DECISIONS, day, row)
+    elif row.iloc[0].to_dict() != last[row.columns].to_dict():
+        _write(settings.monitoring, DECISIONS, day, pd.concat([decisions[row.columns], row]))
     return decision
 
 
-def _drift(monitoring: Path, champion: tuple[str, bundle.Manifest, Path], day: date) -> list[str]:
-    _, manifest, folder = champion
-    week = [day - timedelta(days=offset) for offset in range(WINDOW)]
+def _measure(monitoring: Path, matured: Sequence[date], day: date) -> None:
+    """Write what was realised on days whose cohort changed, and what to expect of those whose answers may have."""
+    for cohort_day in matured:
+        cohort = read_days(monitoring, COHORTS, [cohort_day])
+        version = cohort["champion_version"].mode().iloc[0]
+        median, slow = cohort["milliseconds"].quantile([0.5, 0.99])
+        about = {"version": version, "milliseconds": median, "milliseconds_p99": slow}
+        _write(monitoring, PERFORMANCE, cohort_day, pd.DataFrame([realised(cohort) | about]))
+        _write(monitoring, SLICES, cohort_day, by_slice(cohort).assign(version=version))
+    known = set(partition_days(monitoring, EXPECTED)) - {day, *matured}
+    for answered in set(partition_days(monitoring, PREDICTIONS)) - known:
+        answers = latest(read_days(monitoring, PREDICTIONS, [answered]))
+        about = {"version": answers["champion_version"].mode().iloc[0]}
+        _write(monitoring, EXPECTED, answered, pd.DataFrame([expected(answers) | about]))
+
+
+def _quarantined(quarantine: Path, day: date) -> list[str]:
+    return [f"{table} of {when}" for table, when in quarantined(quarantine, day - HELD * DAY, day + DAY)]
+
+
+def _skewed(con: Backend, settings: Settings, views: Mapping[str, FeatureView], day: date) -> list[str] | None:
+    answers = latest(read_days(settings.monitoring, PREDICTIONS, [day]))
+    shares = skew.skew(con, list(views.values()), settings.lake, settings.features, day, answers)
+    return None if shares is None else skew.told(shares)
+
+
+def _late(settings: Settings, sources: Mapping[str, Source], due: date) -> list[str]:
+    """Return the daily sources of which neither the lake nor the quarantine holds the day that was due."""
+    roots = (settings.lake, settings.quarantine)
+    daily = [name for name, source in sources.items() if source.daily]
+    held = {name for name in daily for root in roots if partition_path(root, name, due).exists()}
+    return [f"{name} of {due}" for name in daily if name not in held]
+
+
+def _drifted(monitoring: Path, serving: Serving, day: date) -> list[str]:
+    week = [day - offset * DAY for offset in range(WINDOW)]
     live = read_days(monitoring, PREDICTIONS, week)
-    if live.empty or live["day"].nunique() < WINDOW:
+    if "champion" not in serving or live.empty or live["day"].nunique() < WINDOW:
         return []  # half a week has other weekdays than a whole one, and no other meaning
-    table = drift(latest(live), pd.read_parquet(folder / bundle.REFERENCE), manifest.numeric)
+    _, manifest, folder = serving["champion"]
+    table = drift.drift(latest(live), pd.read_parquet(folder / bundle.REFERENCE), manifest.numeric)
     _write(monitoring, DRIFT, day, table)
-    return [str(name) for name in table[table["moved"]]["feature"]]
+    return drift.told(table)
 
 
-def _evidence(
-    monitoring: Path,
-    quarantine: Path,
-    serving: Mapping[str, tuple[str, bundle.Manifest, Path]],
-    last_training: date,
-    day: date,
-    moved: list[str],
-) -> Evidence:
-    matured = [cohort for cohort in partition_days(monitoring, COHORTS) if cohort <= day]
+def _service(monitoring: Path, day: date) -> dict[str, Any]:
+    """Return what the day's answers say of the service; its own metrics have what it refused, and when."""
+    before = read_days(monitoring, EXPECTED, [day - offset * DAY for offset in range(1, WINDOW + 1)])
+    usual = float(before["count"].median()) if len(before) else 0.0
+    milliseconds = read_days(monitoring, PREDICTIONS, [day]).get("milliseconds", pd.Series(dtype=float))
+    slow = float((milliseconds > problem.POLICY.slow_milliseconds).mean()) if len(milliseconds) else 0.0
+    return {"answers": len(milliseconds), "usual_answers": usual, "slow": slow}
+
+
+def _model(monitoring: Path, serving: Serving, until: date) -> dict[str, Any]:
+    matured = [cohort for cohort in partition_days(monitoring, COHORTS) if cohort <= until]
     cohorts = read_days(monitoring, COHORTS, matured[-COMPARED:])
     champion = serving["champion"][0] if "champion" in serving else None
     mine = cohorts[cohorts["champion_version"] == champion] if len(cohorts) else cohorts
@@ -89,18 +154,13 @@ def _evidence(
         if len(mine):
             rows = mine[(mine[f"{alias}_version"] == serving[alias][0]) & mine["day"].isin(whole)]
             gains[alias] = daily_gains(rows, alias).tolist()
-    held = quarantined(quarantine, day - timedelta(days=HELD), day + timedelta(days=1))
-    return Evidence(
-        quarantined=[f"{table} of {when}" for table, when in held],
-        recent=realised(recent) if len(recent) else {"coverage": 0.0, "count": 0.0},
-        recent_days=min(WINDOW, len(whole)),
-        promised_auc=serving["champion"][1].metrics["auc"] if champion else float("nan"),
-        challenger=gains["challenger"],
-        previous=gains["previous"],
-        days_since_training=(day - last_training).days,
-        shadowing="challenger" in serving,
-        drifted=moved,
-    )
+    return {
+        "recent": realised(recent) if len(recent) else {"coverage": 0.0, "count": 0.0},
+        "recent_days": min(WINDOW, len(whole)),
+        "promised_auc": serving["champion"][1].metrics["auc"] if champion else float("nan"),
+        **gains,
+        "shadowing": "challenger" in serving,
+    }
 
 
 def _whole_days(cohorts: pd.DataFrame, mine: pd.DataFrame) -> list[date]:
@@ -109,6 +169,21 @@ def _whole_days(cohorts: pd.DataFrame, mine: pd.DataFrame) -> list[date]:
         return []
     share = mine.groupby("day").size() / cohorts.groupby("day").size()
     return sorted(share[share >= 0.9].index)
+
+
+def _json(evidence: Evidence) -> str:
+    """Return the evidence as JSON, which has no NaN and no dates."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: plain(item) for name, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        if isinstance(value, float) and not math.isfinite(value):
+            return None
+        return value.isoformat() if isinstance(value, date) else value
+
+    return json.dumps(plain(asdict(evidence)), sort_keys=True)
 
 
 def _write(monitoring: Path, table: str, day: date, rows: pd.DataFrame) -> None:

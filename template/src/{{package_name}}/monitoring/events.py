@@ -1,5 +1,6 @@
-"""What happened to the models, in the order of the (real or virtual) clock: an append-only file."""
+"""What happened to the models and their cohorts, in the order of the (real or virtual) clock: an append-only file."""
 
+import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -11,7 +12,7 @@ FILE = "events.jsonl"
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened: a deploy, retrain, challenger, promote, refuse, force, roll back or fault."""
+    """One thing that happened: a deploy, retrain, challenger, promote, refuse, force, roll back, correct or fault."""
 
     at: datetime
     """Aware, UTC."""
@@ -22,21 +23,28 @@ class Event:
 
 
 def record(monitoring: Path, event: Event) -> None:
-    """Append an event."""
+    """Append an event, once: one that is recorded again, since a run was killed after it, is there already.
+
+    Processes take turns, and half a line that a kill left behind is taken off first.
+    """
     monitoring.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(asdict(event) | {"at": event.at.astimezone(UTC).isoformat()}) + "\n"
-    descriptor = os.open(monitoring / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    line = json.dumps(asdict(event) | {"at": event.at.astimezone(UTC).isoformat()}).encode() + b"\n"
+    descriptor = os.open(monitoring / FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(descriptor, line.encode())
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+        os.ftruncate(descriptor, content.rfind(b"\n") + 1)
+        if line not in content.splitlines(keepends=True):
+            os.write(descriptor, line)
     finally:
-        os.close(descriptor)
+        os.close(descriptor)  # and with it the lock
 
 
 def read(monitoring: Path) -> list[Event]:
-    """Return every event in the order in which it was recorded."""
+    """Return every event in the order in which it was recorded, without half a line at the end."""
     path = monitoring / FILE
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    found = [json.loads(line) for line in lines]
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    found = [json.loads(line) for line in lines if line.endswith("\n")]
     return [Event(**(item | {"at": datetime.fromisoformat(item["at"])})) for item in found]

@@ -1,18 +1,23 @@
-"""The cohorts of the predictions, once their labels have matured."""
+"""The cohorts of the predictions: written when their labels mature, and again when a label comes late or changes."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from .. import problem
 from ..lake import partition_days, partition_path, write_partition
 from ..training.dataset import labels
+from . import predictions
+from .events import Event, record
 from .predictions import PREDICTIONS, latest
 
 COHORTS = "cohorts"
+# What is asked for may itself be an input of the model; the other inputs stay where they are.
+COLUMNS = [name for name in predictions.COLUMNS if name in problem.REQUEST or name not in problem.NUMERIC]
 
 
 def read_days(monitoring: Path, table: str, days: list[date]) -> pd.DataFrame:
@@ -22,24 +27,49 @@ def read_days(monitoring: Path, table: str, days: list[date]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def mature(con: Backend, lake: Path, monitoring: Path) -> list[date]:
-    """Join every cohort whose label delay has passed with its labels, and return the days that were new.
+def mature(con: Backend, lake: Path, monitoring: Path, at: datetime) -> list[date]:
+    """Join every cohort whose label delay has passed with its labels, and return the days that are new or changed.
 
-    A cohort is matured when the lake holds the label's source of all days through its label delay. A row without
-    a label by then keeps `label` null, because it never gets one or gets it after the deadline, and counts against
-    coverage.
+    A cohort is matured when the lake holds the label's source of the last day of the delay. A row without a label by
+    then keeps `label` null, because it never gets one or gets it late, and counts against coverage. A label that comes,
+    or is another one, in the LABEL_CORRECTIONS after it changes the cohort; so do answers that were folded late. An
+    event of the instant `at` says what changed, and when nothing did no file is touched.
     """
-    landed = set(partition_days(lake, problem.LABEL_SOURCE))
+    landed = partition_days(lake, problem.LABEL_SOURCE)
     done = set(partition_days(monitoring, COHORTS))
-    fresh = []
-    for day in partition_days(monitoring, PREDICTIONS):
-        deadline = day + problem.LABEL_DELAY
-        if day in done or deadline not in landed:
-            continue
-        predictions = latest(pd.read_parquet(partition_path(monitoring, PREDICTIONS, day)))
-        known = labels(con, lake, day, deadline + timedelta(days=1))
-        cohort = predictions.drop(columns=[*problem.NUMERIC]).merge(known, on=list(problem.ENTITY), how="left")
-        cohort = cohort.assign(label=cohort["label"].astype("boolean"))
-        write_partition(monitoring, COHORTS, day, pa.Table.from_pandas(cohort, preserve_index=False))
-        fresh.append(day)
-    return fresh
+    deadlines = {day: day + problem.LABEL_DELAY for day in partition_days(monitoring, PREDICTIONS)}
+    open_days = [
+        day
+        for day, deadline in deadlines.items()
+        if deadline in landed and (day not in done or landed[-1] <= deadline + problem.LABEL_CORRECTIONS)
+    ]
+    if not open_days:
+        return []
+    known = labels(con, lake, open_days[0], landed[-1] + timedelta(days=1))
+    known = known.drop_duplicates(list(problem.ENTITY), keep="last")  # what was said last holds
+    return [day for day in open_days if _write(monitoring, day, known, at)]
+
+
+def _write(monitoring: Path, day: date, known: pd.DataFrame, at: datetime) -> bool:
+    """Write a day's cohort if that changes it, after an event that says so, and return whether it did."""
+    answers = latest(pd.read_parquet(partition_path(monitoring, PREDICTIONS, day), columns=COLUMNS))
+    cohort = answers.merge(known, on=list(problem.ENTITY), how="left")
+    cohort = cohort.assign(label=cohort["label"].astype("boolean"))
+    table, path = pa.Table.from_pandas(cohort, preserve_index=False), partition_path(monitoring, COHORTS, day)
+    if path.exists():
+        if pq.ParquetFile(path).read().equals(table):
+            return False
+        added, changed = _corrected(pd.read_parquet(path), cohort)
+        if added or changed:
+            text = f"cohort of {day} corrected: {added} label(s) added, {changed} changed"
+            record(monitoring, Event(at, "correct", "", text))
+    write_partition(monitoring, COHORTS, day, table)
+    return True
+
+
+def _corrected(before: pd.DataFrame, now: pd.DataFrame) -> tuple[int, int]:
+    """Return how many rows have a label that had none, and how many have another one or none any more."""
+    new = now.set_index(list(problem.ENTITY))["label"]
+    old = before.set_index(list(problem.ENTITY))["label"].reindex(new.index)
+    same = (old == new).fillna(False)
+    return int((old.isna() & new.notna()).sum()), int((old.notna() & ~same).sum())

@@ -63,12 +63,15 @@ class Curve:
 
 
 @matplotlib.rc_context(STYLE)
-def performance(days: pd.DataFrame, marks: Sequence[Mark], colours: Mapping[str, str]) -> Markup:
+def performance(
+    days: pd.DataFrame, expected: pd.DataFrame, marks: Sequence[Mark], colours: Mapping[str, str]
+) -> Markup:
     """Return AUC, label rate and coverage by day, over each other, with the marks through all three.
 
-    `days` is the performance table, one row a day in order; `colours` maps a version to a name of THEME.
+    `days` is the performance table and `expected` the one of that name, one row a day in order: the latter has the days
+    that have not matured as well. `colours` maps a version to a name of THEME.
     """
-    first, last = _span(days["day"], least=7)
+    first, last = _span(pd.concat([days["day"], expected["day"]]), least=7)
     placed = [(mark, mark.at.timestamp() / 86400) for mark in marks]
     placed = sorted(((mark, at) for mark, at in placed if first <= at <= last), key=lambda item: item[1])
     widths = [LETTER * len(mark.label) + 8 for mark, _ in placed]
@@ -88,9 +91,8 @@ def performance(days: pd.DataFrame, marks: Sequence[Mark], colours: Mapping[str,
         top += height + 22
     _auc(panels[0], days, colours)
     known = days.dropna(subset=["label_rate"])
-    panels[1].plot(
-        _noon(known["day"]), known["mean_score"], color=INK["amber"], dashes=DASHED, marker="o", markersize=3
-    )
+    for axes, name in zip(panels, ("expected_auc", "expected_rate"), strict=False):
+        axes.plot(_noon(expected["day"]), expected[name], color=INK["amber"], dashes=DASHED, marker="o", markersize=3)
     panels[1].plot(_noon(known["day"]), known["label_rate"], color=INK["slate"], marker="o", markersize=3)
     panels[1].set_ylim(bottom=0)
     panels[2].bar(_noon(days["day"]), days["coverage"], width=0.7, color=INK["slate"], alpha=0.45)
@@ -106,6 +108,26 @@ def performance(days: pd.DataFrame, marks: Sequence[Mark], colours: Mapping[str,
         for axes in panels[1:]:
             axes.axvline(at, color=colour, linewidth=1.2, zorder=1)
     return _svg(figure, f"AUC, share {LABEL} and label coverage by day")
+
+
+@matplotlib.rc_context(STYLE)
+def slices(days: pd.DataFrame, colours: Mapping[str, str]) -> Markup:
+    """Return one panel of AUC by day for each slice, three in a row, all with the same scale.
+
+    `days` has the slice's `name` and, of each day, `version`, `auc`, `auc_low` and `auc_high`.
+    """
+    names = list(days["name"].unique())
+    columns, width, height = min(3, len(names)), 346, 190
+    figure = new_figure(width * columns, height * -(-len(names) // columns))
+    low, high = days["auc_low"].min(), days["auc_high"].max()
+    for index, name in enumerate(names):
+        row, column = divmod(index, columns)
+        axes = new_axes(figure, width * column + LEFT, height * row + 28, width - LEFT - 20, height - 56)
+        axes.set_title(name)
+        _auc(axes, days[days["name"] == name], colours, thin=True)
+        axes.set(xlim=_span(days["day"]), ylim=(low - 0.02, high + 0.02))
+        _dates([axes], ticks=5)
+    return _svg(figure, "AUC of each slice by day")
 
 
 @matplotlib.rc_context(STYLE)
@@ -220,18 +242,19 @@ def label_lanes(places: Sequence[float], widths: Sequence[float]) -> list[int]:
     return lanes
 
 
-def _auc(axes: Axes, days: pd.DataFrame, colours: Mapping[str, str]) -> None:
+def _auc(axes: Axes, days: pd.DataFrame, colours: Mapping[str, str], thin: bool = False) -> None:
     """Draw points with their intervals, coloured by version, and the rolling mean of seven days over them."""
+    wide, size = (2, 3) if thin else (5, 6)
     known = days.dropna(subset=["auc"])
     for version, rows in known.groupby("version"):
         at, colour = _noon(rows["day"]), INK[colours[str(version)]]
-        axes.vlines(at, rows["auc_low"], rows["auc_high"], color=colour, alpha=0.3, linewidth=5)
-        axes.plot(at, rows["auc"], color=colour, linestyle="none", marker="o", markersize=6)
+        axes.vlines(at, rows["auc_low"], rows["auc_high"], color=colour, alpha=0.3, linewidth=wide)
+        axes.plot(at, rows["auc"], color=colour, linestyle="none", marker="o", markersize=size)
     mean = known.set_index("day")["auc"].rolling("7D", min_periods=3).mean()
     axes.plot(_noon(mean.index), mean, color="black")
     axes.margins(y=0.06)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2f}"))
-    if known["auc_low"].min() < 0.55:
+    if known["auc_low"].min() < 0.55 and not thin:
         axes.axhline(0.5, color=INK["red"], linewidth=1, dashes=DOTTED)
         place: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
         axes.annotate("guessing", (0, 0.5), (2, -3), color=INK["red"], va="top", fontsize=11, **place)

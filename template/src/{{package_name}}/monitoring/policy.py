@@ -1,8 +1,10 @@
-"""The policy: from evidence to one action. Each cause has its own action; the first rule that holds decides."""
+"""The policy: from the evidence of a day to one action, by the TABLE below. Each cause has actions of its own."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 
@@ -25,118 +27,201 @@ class Action(StrEnum):
     PROMOTE = "promote"
     REFUSE = "refuse"
     ROLL_BACK = "roll back"
+    PAGE = "page"
+
+
+class Cause(StrEnum):
+    """What is wrong, if something is. A moved input is not a worse model, and a worse model no broken service."""
+
+    NONE = "none"
+    DATA = "data"
+    SKEW = "skew"
+    FRESHNESS = "freshness"
+    MODEL = "model"
+    SERVICE = "service"
+    INPUT = "input"
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known at the end of a day. A comparison is performance.daily_gains of the days since it began."""
+    """What is known at the end of a day, by cause; at first nothing, and nothing is wrong."""
 
-    quarantined: Sequence[str]
-    recent: Mapping[str, float]
+    serving: Mapping[str, str] = field(default_factory=dict)
+    """The version of each alias."""
+    # Data, skew, freshness, input: one text for each thing that is wrong, the worst first.
+    quarantined: Sequence[str] = ()
+    skewed: Sequence[str] | None = None
+    """None when the features of the day before could not be compared."""
+    late: Sequence[str] = ()
+    drifted: Sequence[str] = ()
+    # Service: of the day's answers.
+    answers: int = 0
+    usual_answers: float = 0.0
+    """The median of the days before, 0 when there are none."""
+    slow: float = 0.0
+    """The share that took longer than PolicyBounds.slow_milliseconds."""
+    # Model, on the cohorts until a day. A comparison is performance.daily_gains of the days since it began.
+    matured_until: date = date.min
+    recent: Mapping[str, float] = field(default_factory=lambda: {"coverage": 0.0, "count": 0.0})
     """Realised performance of the champion over the last matured days that it answered; see performance.realised."""
-    recent_days: int
-    promised_auc: float
+    recent_days: int = 0
+    promised_auc: float = float("nan")
     """The champion's AUC on its own test week."""
-    challenger: Sequence[float]
-    previous: Sequence[float]
-    days_since_training: int
-    shadowing: bool
-    drifted: Sequence[str]
+    challenger: Sequence[float] = ()
+    previous: Sequence[float] = ()
+    days_since_training: int = 0
+    shadowing: bool = False
 
 
 @dataclass(frozen=True)
 class Decision:
-    """An action and the one sentence that justifies it with figures."""
+    """An action, its cause, and the one sentence that justifies it with figures."""
 
     action: Action
     reason: str
+    cause: Cause = Cause.NONE
+    also: Sequence[str] = field(default=())
+    """What else the evidence demands, once the first is settled: `ACTION: REASON` each."""
 
 
 def decide(evidence: Evidence, bounds: PolicyBounds = POLICY) -> Decision:
-    """Return the first action that the evidence demands."""
-    if evidence.quarantined:
-        return Decision(
-            Action.QUARANTINE,
-            f"{evidence.quarantined[0]} broke its contract: no retraining until it is released or landed again",
-        )
-    for rule in (_roll_back, _settle_challenger, _retrain):
-        decision = rule(evidence, bounds)
-        if decision:
-            return decision
-    if evidence.drifted:
-        return Decision(Action.EXPLAIN, f"{len(evidence.drifted)} inputs moved, most {evidence.drifted[0]}")
-    return Decision(Action.NOTHING, "performance and inputs are as expected")
+    """Return the action of the first row of TABLE whose condition holds, and what the rows after it would demand."""
+    held = [(row, reason) for row in TABLE if (reason := row.holds(evidence, bounds))]
+    if not held:
+        return Decision(Action.NOTHING, "performance and inputs are as expected")
+    (first, reason), *others = held
+    return Decision(first.action, reason, first.cause, tuple(f"{row.action}: {text}" for row, text in others))
 
 
-@dataclass(frozen=True)
-class _Gain:
-    """How far another version's AUC lies above the champion's, on the mean of the days, with its 95 % bounds."""
-
-    mean: float
-    low: float
-    high: float
+def _broken(evidence: Evidence, bounds: PolicyBounds) -> str:
+    if not evidence.quarantined:
+        return ""
+    return f"{evidence.quarantined[0]} broke its contract: no retraining until it is released or landed again"
 
 
-def _gain(days: Sequence[float], effect: float) -> _Gain:
-    """Return what all days together say today. The bounds hold on every day on which this is asked."""
-    values = np.array(days)
-    low, high = running_bounds(values, effect)
-    return _Gain(float(values.mean()), float(low[-1]), float(high[-1]))
-
-
-def _roll_back(evidence: Evidence, bounds: PolicyBounds) -> Decision | None:
+def _worse_than_previous(evidence: Evidence, bounds: PolicyBounds) -> str:
     days = len(evidence.previous)
     if not bounds.rollback_days <= days <= bounds.rollback_days_most:
-        return None
-    gain = _gain(evidence.previous, DRASTIC)
-    if not gain.low > bounds.rollback_auc_loss:
-        return None
-    return Decision(
-        Action.ROLL_BACK,
-        f"over {days} matured days the champion's AUC is {gain.mean:.3f} below its predecessor's on the same rows "
-        f"(at least {gain.low:.3f} at 95 %)",
+        return ""
+    mean, low, _ = _gain(evidence.previous, DRASTIC)
+    if not low > bounds.rollback_auc_loss:
+        return ""
+    return (
+        f"over {days} matured days the champion's AUC is {mean:.3f} below its predecessor's on the same rows "
+        f"(at least {low:.3f} at 95 %)"
     )
 
 
-def _settle_challenger(evidence: Evidence, bounds: PolicyBounds) -> Decision | None:
-    """Promote what is proven better, refuse what is proven not worth it, and what has had its time.
+def _skewed(evidence: Evidence, bounds: PolicyBounds) -> str:
+    if not evidence.skewed:
+        return ""
+    return f"{len(evidence.skewed)} features are served otherwise than they are trained on, most {evidence.skewed[0]}"
 
-    That a challenger is not much worse is no reason: of those that are no better, most would be promoted.
+
+def _late(evidence: Evidence, bounds: PolicyBounds) -> str:
+    return f"{len(evidence.late)} sources are late, the first {evidence.late[0]}" if evidence.late else ""
+
+
+def _proven_better(evidence: Evidence, bounds: PolicyBounds) -> str:
+    days = len(evidence.challenger)
+    if days < bounds.shadow_days:
+        return ""
+    _, low, _ = _gain(evidence.challenger, GRADUAL)
+    return _figures(evidence.challenger) if low > 0 else ""
+
+
+def _not_worth_it(evidence: Evidence, bounds: PolicyBounds) -> str:
+    """Refuse what is proven not worth a promotion, and what has had its time.
+
+    That a challenger is not much worse is no reason to promote it: of those that are no better, most would be.
     """
     days = len(evidence.challenger)
     if days < bounds.shadow_days:
-        return None
-    gain = _gain(evidence.challenger, GRADUAL)
-    figures = (
-        f"over {days} shadowed days its AUC differs by {gain.mean:+.3f} "
-        f"(at least {gain.low:+.3f}, at most {gain.high:+.3f}, each at 95 %)"
-    )
-    if gain.low > 0:
-        return Decision(Action.PROMOTE, figures)
-    if gain.high < bounds.promotion_auc_gain:
-        return Decision(Action.REFUSE, f"{figures}, less than the {bounds.promotion_auc_gain:+.3f} that is worth it")
-    if days >= bounds.shadow_days_most:
-        return Decision(Action.REFUSE, f"{figures}, not proven better in the {bounds.shadow_days_most} days it has")
-    return None
+        return ""
+    _, low, high = _gain(evidence.challenger, GRADUAL)
+    if high < bounds.promotion_auc_gain:
+        return f"{_figures(evidence.challenger)}, less than the {bounds.promotion_auc_gain:+.3f} that is worth it"
+    if days >= bounds.shadow_days_most and not low > 0:
+        return f"{_figures(evidence.challenger)}, not proven better in the {bounds.shadow_days_most} days it has"
+    return ""
 
 
-def _retrain(evidence: Evidence, bounds: PolicyBounds) -> Decision | None:
-    recent = evidence.recent
+def _worse_than_promised(evidence: Evidence, bounds: PolicyBounds) -> str:
+    """Hold the champion against its bounds, and against chance: a bad week is a bad week of any model."""
+    recent, days = evidence.recent, evidence.recent_days
     if evidence.shadowing or evidence.days_since_training < bounds.retrain_pause_days:
-        return None
-    if evidence.recent_days < bounds.recent_days or recent["coverage"] < MINIMUM_COVERAGE:
-        return None
-    if recent["calibration_error"] > bounds.calibration_error:
-        return Decision(
-            Action.RETRAIN,
-            f"over {evidence.recent_days} matured days {recent['label_rate']:.0%} were {LABEL} where "
-            f"{recent['mean_score']:.0%} were predicted (calibration error {recent['calibration_error']:.3f}, "
-            f"bound {bounds.calibration_error})",
+        return ""
+    if days < bounds.recent_days or recent["coverage"] < MINIMUM_COVERAGE:
+        return ""
+    if recent["calibration_error"] > bounds.calibration_error and recent["calibration_error_low"] > 0:
+        return (
+            f"over {days} matured days {recent['label_rate']:.0%} were {LABEL} where {recent['mean_score']:.0%} were "
+            f"predicted (calibration error {recent['calibration_error']:.3f}, bound {bounds.calibration_error}, "
+            f"{recent['calibration_error_low']:.3f} to {recent['calibration_error_high']:.3f} at 95 %)"
         )
     if recent["auc_high"] < evidence.promised_auc - bounds.auc_loss:
-        return Decision(
-            Action.RETRAIN,
-            f"over {evidence.recent_days} matured days AUC is {recent['auc']:.3f} (at most {recent['auc_high']:.3f} at "
-            f"95 %) where {evidence.promised_auc:.3f} was promised",
+        return (
+            f"over {days} matured days AUC is {recent['auc']:.3f} (at most {recent['auc_high']:.3f} at 95 %) where "
+            f"{evidence.promised_auc:.3f} was promised"
         )
-    return None
+    return ""
+
+
+def _unhealthy(evidence: Evidence, bounds: PolicyBounds) -> str:
+    if evidence.usual_answers and not evidence.answers:
+        return f"nothing was answered where {evidence.usual_answers:,.0f} answers a day are usual"
+    if evidence.slow > bounds.slow_share:
+        return (
+            f"{evidence.slow:.1%} of {evidence.answers:,} answers took more than {bounds.slow_milliseconds:g} ms "
+            f"(bound {bounds.slow_share:.1%})"
+        )
+    return ""
+
+
+def _moved(evidence: Evidence, bounds: PolicyBounds) -> str:
+    return f"{len(evidence.drifted)} inputs moved, most {evidence.drifted[0]}" if evidence.drifted else ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: when `holds` returns a reason, which is not empty, `cause` demands `action`."""
+
+    cause: Cause
+    action: Action
+    holds: Callable[[Evidence, PolicyBounds], str]
+
+
+# The first row that holds decides. Broken data comes before all that is measured on it; a rollback compares on the same
+# rows, so that nothing but broken data can mislead it; skewed or late features make a model worse that no training
+# mends; a slow service does not.
+TABLE = (
+    Row(Cause.DATA, Action.QUARANTINE, _broken),
+    Row(Cause.MODEL, Action.ROLL_BACK, _worse_than_previous),
+    Row(Cause.SKEW, Action.PAGE, _skewed),
+    Row(Cause.FRESHNESS, Action.PAGE, _late),
+    Row(Cause.MODEL, Action.PROMOTE, _proven_better),
+    Row(Cause.MODEL, Action.REFUSE, _not_worth_it),
+    Row(Cause.MODEL, Action.RETRAIN, _worse_than_promised),
+    Row(Cause.SERVICE, Action.PAGE, _unhealthy),
+    Row(Cause.INPUT, Action.EXPLAIN, _moved),
+)
+
+
+def _gain(days: Sequence[float], effect: float) -> tuple[float, float, float]:
+    """Return the mean and its 95 % bounds, low and high, which hold on every day on which they are asked for."""
+    return _bounds(tuple(days), effect)
+
+
+@lru_cache(maxsize=8)  # several rows of the table ask the same
+def _bounds(days: tuple[float, ...], effect: float) -> tuple[float, float, float]:
+    values = np.array(days)
+    low, high = running_bounds(values, effect)
+    return float(values.mean()), float(low[-1]), float(high[-1])
+
+
+def _figures(challenger: Sequence[float]) -> str:
+    mean, low, high = _gain(challenger, GRADUAL)
+    return (
+        f"over {len(challenger)} shadowed days its AUC differs by {mean:+.3f} "
+        f"(at least {low:+.3f}, at most {high:+.3f}, each at 95 %)"
+    )

@@ -1,6 +1,7 @@
 """The report: what happened, in one HTML file that opens offline and says it within a minute."""
 
 import contextlib
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from ..training.evaluate import auc, calibration_bins, calibration_error
 from ..training.simple import NAMES
 from ..training.style import THEME, VERSIONS
 from . import plots
-from .daily import COMPARED, DECISIONS, DRIFT, PERFORMANCE, WINDOW
+from .daily import COMPARED, DECISIONS, DRIFT, EXPECTED, PERFORMANCE, SLICES, WINDOW
 from .drift import MOVED
 from .events import Event
 from .events import read as read_events
@@ -43,8 +44,13 @@ COLUMNS = {
         **dict.fromkeys(("coverage", "count", "auc", "auc_low", "auc_high", "label_rate", "mean_score"), NUMBER),
         **{"version": TEXT, "milliseconds": NUMBER, "milliseconds_p99": NUMBER},
     },
+    EXPECTED: dict.fromkeys(("count", "expected_auc", "expected_rate"), NUMBER),
+    SLICES: {
+        **dict.fromkeys(("slice", "value", "version"), TEXT),
+        **dict.fromkeys(("coverage", "count", "auc", "auc_low", "auc_high", "label_rate", "mean_score"), NUMBER),
+    },
     DRIFT: {"feature": TEXT, **dict.fromkeys(("distance", "nulls", "before", "now"), NUMBER), "moved": TRUTH},
-    DECISIONS: {"action": TEXT, "reason": TEXT},
+    DECISIONS: dict.fromkeys(("action", "cause", "reason", "also", "evidence"), TEXT),
 }
 # An event's kind -> what the timeline calls it, and its colour in style.THEME.
 KINDS = {
@@ -56,8 +62,9 @@ KINDS = {
     "force": ("forced past its gates", "red"),
     "roll back": ("rolled back", "red"),
     "fault": ("fault", "amber"),
+    "correct": ("labels corrected", "slate"),
 }
-ACTIONS = {"quarantine": "amber", "retrain": "slate", "promote": "green", "roll back": "red"}
+ACTIONS = {"quarantine": "amber", "retrain": "slate", "promote": "green", "roll back": "red", "page": "red"}
 MARKED = ("retrain", "promote", "force", "roll back")
 MARKED_WORDS = 16  # more marks than this have the number of their row in the timeline for a label
 DRIFT_ROWS = 12
@@ -129,6 +136,7 @@ def _render(
     words = len(marked) <= MARKED_WORDS
     marks = [plots.Mark(event.at, _label(event) if words else str(row), KINDS[event.kind][1]) for row, event in marked]
     milliseconds = predictions["milliseconds"].dropna()
+    decisions = tables[DECISIONS].drop_duplicates("day", keep="last")
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -149,14 +157,16 @@ def _render(
         trained=[_promised(version, colours[version], trained[version]) for version in versions if version in trained],
         beside=NAMES,
         numbered=not words,
-        performance=plots.performance(days, marks, colours) if days["auc"].notna().any() else None,
+        performance=plots.performance(days, tables[EXPECTED], marks, colours) if days["auc"].notna().any() else None,
+        **_slices(tables[SLICES].dropna(subset=["auc"]), colours),
         **_shadows(cohorts, events, colours),
         calibration=_calibration(cohorts, colours),
         **_drift(tables[DRIFT]),
         latency=plots.latency(days, milliseconds.to_numpy()) if len(milliseconds) else None,
         milliseconds=dict(zip(("median", "p99", "slowest"), milliseconds.quantile([0.5, 0.99, 1]), strict=True)),
-        decisions=_decisions(tables[DECISIONS]),
-        actions=tables[DECISIONS]["action"].value_counts().to_dict(),
+        decisions=_decisions(decisions),
+        actions=decisions["action"].value_counts().to_dict(),
+        decided_again=len(tables[DECISIONS]) - len(decisions),
     )
 
 
@@ -204,6 +214,7 @@ def _story(events: Sequence[Event]) -> str:
         "force": f"was forced to serve {named('force')}",
         "roll back": f"rolled back {_times(len(of['roll back']))}{_after(events)}",
         "fault": f"met {_count(len(of['fault']), 'fault')}",
+        "correct": f"took in late or corrected labels {_times(len(of['correct']))}",
     }
     parts = [text for kind, text in told.items() if of[kind]]
     if not parts:
@@ -301,9 +312,33 @@ def _drift(drift: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def _slices(days: pd.DataFrame, colours: Mapping[str, str]) -> dict[str, Any]:
+    """Return the figure and a row of figures for each value by which the rows are told apart."""
+    if days.empty:
+        return {"slices": None}
+    days = days.assign(name=days["slice"] + " " + days["value"])
+    rows = []
+    for name, part in days.groupby("name"):
+        worst = part.sort_values("auc").iloc[0]
+        means = {of: np.average(part[of], weights=part["count"]) for of in ("label_rate", "mean_score", "coverage")}
+        row = {"name": name, "days": len(part), "count": part["count"].sum(), "auc": part["auc"].mean(), **means}
+        row["worst"] = f"{worst['auc']:.2f} ({worst['auc_low']:.2f} to {worst['auc_high']:.2f}), {_short(worst['day'])}"
+        rows.append(row)
+    shown = [row["name"] for row in sorted(rows, key=lambda row: -row["count"])[:SHADOWS]]
+    figure = plots.slices(days[days["name"].isin(shown)].sort_values(["name", "day"]), colours)
+    return {"slices": figure, "slice_rows": sorted(rows, key=lambda row: row["auc"])}
+
+
+def _evidence(text: str | None) -> str:
+    """Return what a decision rests on, as it is on record, with figures that can be read."""
+    found = json.loads(text or "{}", parse_float=lambda figure: round(float(figure), 4))
+    return "\n".join(f"{name}: {json.dumps(value)}" for name, value in found.items())
+
+
 def _decisions(decisions: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a row for each run of days with the same action, without those on which nothing was to be done."""
-    runs = (decisions["action"] != decisions["action"].shift()).cumsum()
+    """Return a row for each run of days with the same action and cause, without those with nothing to do."""
+    what = decisions["action"] + decisions["cause"].fillna("")
+    runs = (what != what.shift()).cumsum()
     return [
         {
             "action": run["action"].iloc[0],
@@ -312,6 +347,9 @@ def _decisions(decisions: pd.DataFrame) -> list[dict[str, Any]]:
             "days": len(run),
             "reason": run["reason"].iloc[-1],
             "reasons": run["reason"].nunique(),
+            "cause": run["cause"].iloc[-1] or "",
+            "also": json.loads(run["also"].iloc[-1] or "[]"),
+            "evidence": _evidence(run["evidence"].iloc[-1]),
         }
         for _, run in decisions.groupby(runs)
         if run["action"].iloc[0] != "nothing"

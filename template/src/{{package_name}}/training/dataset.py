@@ -58,10 +58,11 @@ def request_rows(con: Backend, lake: Path, since: date, until: date) -> pd.DataF
 
 
 def labels(con: Backend, lake: Path, since: date, until: date) -> pd.DataFrame:
-    """Return `problem.ENTITY` and `label` (bool) for each label that was known in [since, until) (UTC days)."""
+    """Return `problem.ENTITY` and `label` (bool) for each label known in [since, until) (UTC days), in that order."""
     table = read(con, partition_files(lake, problem.LABEL_SOURCE, since, until))
     keys = {name: seconds(table[name]) if name in problem.INSTANTS else table[name] for name in problem.ENTITY}
-    table = table.select(**keys, label=problem.label(table))
+    table = table.select(**keys, label=problem.label(table), known_at=table["known_at"]).order_by("known_at")
+    table = table.drop("known_at")
     known: pd.DataFrame = fetch(table).to_pandas()
     return known
 

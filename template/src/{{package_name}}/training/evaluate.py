@@ -5,10 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import rankdata
+from scipy.stats import t as student
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 Scores = NDArray[np.float64]
 Labels = NDArray[np.bool_]
+BINS = 10  # of a calibration error
 
 
 def auc(labels: Labels, scores: Scores) -> float:
@@ -17,19 +20,49 @@ def auc(labels: Labels, scores: Scores) -> float:
     return float(roc_auc_score(labels, scores)) if known else float("nan")
 
 
-def auc_interval(labels: Labels, scores: Scores, z: float = 1.96) -> tuple[float, float]:
-    """Return the interval auc +- z standard errors by Hanley and McNeil (Radiology 143, 1982, equation 2)."""
-    area, positives = auc(labels, scores), int(labels.sum())
-    negatives = len(labels) - positives
-    if not positives or not negatives:
+def auc_interval(labels: Labels, scores: Scores, clusters: NDArray[np.generic] | None = None) -> tuple[float, float]:
+    """Return the 95 % interval of the area under the ROC curve; NaN when it has none, or one cluster is all there is.
+
+    `clusters` says which rows have their causes in common, such as those of one day: n values. The variance is that of
+    Obuchowski ("Nonparametric analysis of clustered ROC curve data", Biometrics 53, 1997, section 2), which without
+    clusters is that of DeLong et al. (Biometrics 44, 1988). The components come from ranks (Sun and Xu, IEEE Signal
+    Processing Letters 21, 2014), the quantile from Student's t with one degree of freedom less than clusters.
+    """
+    area, positives, negatives = auc(labels, scores), int(labels.sum()), int((~labels).sum())
+    names, where = np.unique(np.arange(len(labels)) if clusters is None else clusters, return_inverse=True)
+    if np.isnan(area) or len(names) < 2:
         return float("nan"), float("nan")
-    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
-    variance = area * (1 - area) + (positives - 1) * (q1 - area**2) + (negatives - 1) * (q2 - area**2)
-    error = float(np.sqrt(variance / (positives * negatives)))
-    return area - z * error, area + z * error
+    ranks = rankdata(scores)
+    # How large a share of the other class each row is on the right side of, ties counting one half.
+    share = np.empty(len(labels))
+    share[labels] = (ranks[labels] - rankdata(scores[labels])) / negatives
+    share[~labels] = 1 - (ranks[~labels] - rankdata(scores[~labels])) / positives
+    sums, variance = [], 0.0
+    for mine, count in ((labels, positives), (~labels, negatives)):
+        held = np.bincount(where[mine], minlength=len(names))
+        off = (np.bincount(where[mine], share[mine], minlength=len(names)) - held * area) / count
+        having = max(int((held > 0).sum()), 2)
+        sums.append(off)
+        variance += having / (having - 1) * float(off @ off)
+    variance += 2 * len(names) / (len(names) - 1) * float(sums[0] @ sums[1])
+    margin = float(student.ppf(0.975, len(names) - 1) * np.sqrt(max(variance, 0.0)))
+    return area - margin, area + margin
 
 
-def calibration_bins(labels: Labels, scores: Scores, bins: int = 10) -> pd.DataFrame:
+def expected_auc(scores: Scores) -> float:
+    """Return the area under the ROC curve that scores will have if each is the probability of its label; NaN of none.
+
+    Confidence-based performance estimation (Kivimäki et al., "Performance estimation in binary classification using
+    calibrated confidence", arXiv:2505.05295), for this measure as in NannyML 0.13: each row counts as a positive with
+    its score for a weight, and as a negative with the rest of one.
+    """
+    if not len(scores) or np.isnan(scores).any() or not 0 < scores.sum() < len(scores):
+        return float("nan")
+    labels = np.repeat([True, False], len(scores))
+    return float(roc_auc_score(labels, np.tile(scores, 2), sample_weight=np.concatenate([scores, 1 - scores])))
+
+
+def calibration_bins(labels: Labels, scores: Scores, bins: int = BINS) -> pd.DataFrame:
     """Return `predicted`, `observed` (means) and `count` of equal-count bins by score, lowest first."""
     parts = np.array_split(np.argsort(scores, kind="stable"), bins)
     rows = [(scores[part].mean(), labels[part].mean(), len(part)) for part in parts if len(part)]
@@ -41,6 +74,26 @@ def calibration_error(labels: Labels, scores: Scores) -> float:
     bins = calibration_bins(labels, scores)
     gaps = (bins["predicted"] - bins["observed"]).abs()
     return float((gaps * bins["count"]).sum(skipna=False) / bins["count"].sum())
+
+
+def calibration_interval(
+    labels: Labels, scores: Scores, clusters: NDArray[np.generic] | None = None
+) -> tuple[float, float]:
+    """Return the 95 % interval of the calibration error; NaN for one cluster. `clusters` is that of `auc_interval`.
+
+    The error is the mean over the rows of (label - score), each with the sign of its bin's gap. With the signs held as
+    they are, it is a ratio estimate over the clusters (Cochran, Sampling Techniques, 1977, equation 2.40).
+    """
+    names, where = np.unique(np.arange(len(labels)) if clusters is None else clusters, return_inverse=True)
+    if len(names) < 2:
+        return float("nan"), float("nan")
+    signed = np.empty(len(labels))
+    for part in np.array_split(np.argsort(scores, kind="stable"), BINS):
+        gaps = labels[part] - scores[part]
+        signed[part] = gaps * np.sign(gaps.sum())
+    off = np.bincount(where, signed - signed.mean())
+    margin = student.ppf(0.975, len(names) - 1) * np.sqrt(len(names) / (len(names) - 1) * off @ off) / len(labels)
+    return float(signed.mean() - margin), float(signed.mean() + margin)
 
 
 def measure(labels: Labels, scores: Scores) -> dict[str, float]:
