@@ -31,7 +31,7 @@ class _Explained(Exception):
 
 
 class Supervisor:
-    """Runs `count` workers and one companion, until a signal or until the first worker cannot start.
+    """Runs `count` workers, and one companion once the first of them serves, until a signal or until that cannot start.
 
     A worker is told three descriptors as its last arguments: the listening socket, a pipe whose end is that of this
     process, and one to write a byte to when it serves.
@@ -81,10 +81,11 @@ class Supervisor:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal, number)
-        keepers = [asyncio.create_task(self._keep_companion()), asyncio.create_task(self._keep_worker())]
+        keepers = [asyncio.create_task(self._keep_worker())]
         try:
             await self._until(self._stop, self._served, *keepers)
-            if not self._stop.is_set():
+            if not self._stop.is_set():  # what starts takes the processor from those that start with it
+                keepers.append(asyncio.create_task(self._keep_companion()))
                 keepers += [asyncio.create_task(self._keep_worker()) for _ in range(self._count - 1)]
             await self._until(self._stop, *keepers)
         except _Explained:
