@@ -57,7 +57,7 @@ TROUBLE: tuple[tuple[type[Exception], str], ...] = (
 
 
 class RedisStore(OnlineStore):
-    """One Redis server; any number of writers and readers anywhere."""
+    """One Redis server; any number of writers and readers anywhere. It is asked when it is used, and may start later."""
 
     def __init__(self, url: str, model: str) -> None:
         parts = urlsplit(url)
@@ -66,7 +66,6 @@ class RedisStore(OnlineStore):
         with self._one_sentence():
             self._reader = _client(url, READ_SECONDS)
             self._writer = _client(url, WRITE_SECONDS)
-            self._reader.ping()
         self._define = self._writer.register_script(DEFINE)
         self._store = self._writer.register_script(WRITE)
 
