@@ -65,7 +65,7 @@ serve ui report:
 	@$(MAKE) --no-print-directory -C build/demo $@ $(PASS)
 
 test: .venv/.ready ## Run every test: rendering, the locks, and generated projects
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/.ready ## Check the style of the template's own tests
 	$(BIN)/ruff check

@@ -1,9 +1,8 @@
-"""The closed loop over six weeks, on Redis, and what a whole year says of the model. Nothing is replaced.
+"""Thirteen days of the closed loop on Redis: a bad candidate, a forced one, every feature compared. Nothing is replaced.
 
-The demo and the tutorial are the same loop on the embedded online store.
+The demo and the tutorial are six weeks of the same loop on the embedded online store.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -85,20 +84,20 @@ def test_the_loop_closes(golden_project: Path, trained: Path, redis: str, monkey
     monkeypatch.setenv(f"{PREFIX}ONLINE_URL", redis)
     before = {path for path in golden_project.rglob("*") if "__pycache__" not in path.parts}
     said = run(
-        golden_project, trained, "simulate", "--from", "2013-07-04", "--to", "2013-08-12",
-        "--inject", "bad-candidate@2013-08-03", "--inject", "forced-promotion@2013-08-04",
-        "--expect", "retrain", "--expect", "promotion", "--expect", "refusal", "--expect", "rollback",
+        golden_project, trained, "simulate", "--from", "2013-04-01", "--to", "2013-04-13",
+        "--inject", "bad-candidate@2013-04-02", "--inject", "forced-promotion@2013-04-03",
+        "--expect", "refusal", "--expect", "rollback",
     )  # fmt: skip
     assert "FAILED" not in said
-    assert said.count("\nheld  ") == 6
+    assert said.count("\nheld  ") == 4
     assert " 0 failed requests" in said
 
     status = run(golden_project, trained, "registry", "status").splitlines()
     rows = {line.split()[0]: line for line in status[1:]}
-    assert "champion" in rows["2"]
-    assert "refused" in rows["3"]
-    assert "rolled_back" in rows["4"]
-    assert "forced" in rows["4"]
+    assert "champion" in rows["1"]
+    assert "refused" in rows["2"]
+    assert "rolled_back" in rows["3"]
+    assert "forced" in rows["3"]
 
     report = (trained / "report.html").read_text(encoding="utf-8")
     assert "roll back" in report
@@ -147,51 +146,12 @@ print(json.dumps({
 
 
 def test_features_over_http_equal_the_offline_join(golden_project: Path, trained: Path):
-    """Every feature of every prediction of the weeks above, to the last bit; and a difference is told by its name."""
+    """Every feature of every prediction of the days above, to the last bit; and a difference is told by its name."""
     command = [str(golden_project / ".venv" / "bin" / "python"), "-c", SKEW, str(trained)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["days"] == 39
+    assert found["days"] == 12
     assert found["rows"] > 900 * found["days"]
     assert found["differences"] == {}
     assert found["planted"] == found["expected"]
-
-
-YEAR = """
-import json, sys
-from datetime import date
-from pathlib import Path
-import pandas as pd
-from sklearn.metrics import roc_auc_score
-from flight_delays import bundle
-from flight_delays.engine import connect
-from flight_delays.features.build import build
-from flight_delays.features.views import VIEWS
-from flight_delays.landing import land
-from flight_delays.sources import SOURCES
-from flight_delays.training.dataset import Split, training_set
-from flight_delays.training.pipeline import columns
-
-root, found, digest = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-con, views, end = connect(), list(VIEWS.values()), date(2013, 12, 31)
-land(con, SOURCES, root / "lake", root / "quarantine", end)
-build(con, views, root / "lake", root / "features", date(2013, 1, 1), end)
-first = date(2013, 4, 1)
-rows = training_set(con, views, root / "lake", root / "features", Split(first, first, first, date(2013, 12, 30)))
-scores = bundle.load(found, digest).score(columns(rows))
-months = pd.to_datetime(rows["prediction_time"], unit="s").dt.month
-print(json.dumps({m: roc_auc_score(rows["label"][months == m], scores[months == m]) for m in range(4, 13)}))
-"""
-
-
-def test_the_frozen_model_is_honest(golden_project: Path, trained: Path, tmp_path: Path):
-    """A mean monthly AUC above 0.78 over April to December would mean a leak, one below 0.72 a lost feature."""
-    (folder,) = (trained / "bundles").glob("1-*")
-    digest = hashlib.sha256((folder / "bundle.json").read_bytes()).hexdigest()
-    command = [str(golden_project / ".venv" / "bin" / "python"), "-c", YEAR, str(tmp_path), str(folder), digest]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    months = json.loads(done.stdout.splitlines()[-1])
-    assert len(months) == 9
-    assert 0.72 <= sum(months.values()) / 9 <= 0.78, months

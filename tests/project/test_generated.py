@@ -18,7 +18,12 @@ def test_it_passes_its_own_lint(generated: Path, make: Callable[..., str]):
 
 
 def test_it_passes_its_own_tests(generated: Path, make: Callable[..., str]):
-    make(generated, "test", "test-slow")
+    make(generated, "test")
+
+
+def test_it_passes_its_slow_tests(golden_project: Path, make: Callable[..., str]):
+    """The other project has no slow test that the golden one has not."""
+    make(golden_project, "test-slow")
 
 
 def test_the_blank_project_lives_its_whole_life(other_project: Path, make: Callable[..., str]):

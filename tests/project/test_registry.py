@@ -21,7 +21,7 @@ import pytest
 SLUG, PREFIX = "flight-delays", "FLIGHT_DELAYS_"
 UNTIL = "2013-02-06"
 SEED = 7
-KILLS = {"train": 10, "promote": 8, "sync": 6}
+KILLS = {"train": 9, "promote": 7, "sync": 4}
 PATIENCE = 300
 
 # Python imports this before anything else. It counts what lasts: files that are made, renamed or removed, and each SQL
@@ -64,19 +64,22 @@ if "KILL_NOTES" in os.environ:
     sys.addaudithook(hook)
 """
 
-# What a reader of the registry finds: of each version whether it can be promoted, and whether its bundle is whole.
+# What a reader of the registry finds, each time it is asked: of each version whether it can be promoted, and whether
+# its bundle is whole. One process is asked again and again, as most of the time of one is its imports.
 LOOK = """
 import json, sys, tempfile
 from pathlib import Path
 from flight_delays.cli.compose import make_registry, make_settings
 
 registry = make_registry(make_settings())
-whole = {}
-for version in registry.versions():
-    with tempfile.TemporaryDirectory() as folder:
-        registry.fetch(version, Path(folder) / "bundle")
-    whole[version.number] = version.gates_passed
-print(json.dumps({"versions": whole, "aliases": {name: held.number for name, held in registry.aliases().items()}}))
+for _ in sys.stdin:
+    whole = {}
+    for version in registry.versions():
+        with tempfile.TemporaryDirectory() as folder:
+            registry.fetch(version, Path(folder) / "bundle")
+        whole[version.number] = version.gates_passed
+    aliases = {name: held.number for name, held in registry.aliases().items()}
+    print(json.dumps({"versions": whole, "aliases": aliases}), flush=True)
 """
 
 
@@ -89,13 +92,15 @@ class Verbs:
         self.state = folder / "state"
         (folder / "hook").mkdir()
         (folder / "hook" / "sitecustomize.py").write_text(HOOK)
+        self._reader: subprocess.Popen[str] | None = None
 
-    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, stdin: int = subprocess.DEVNULL, **environment: str) -> subprocess.Popen[str]:
         known = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         return subprocess.Popen(
             [str(self.project / ".venv" / "bin" / words[0]), *words[1:]],
             env={**known, f"{PREFIX}STATE": str(self.state), f"{PREFIX}ONLINE_URL": "", **environment},
             cwd=self.project,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -120,11 +125,22 @@ class Verbs:
 
     def look(self) -> tuple[dict[str, bool], dict[str, str]]:
         """Return the versions (number: gates passed), each of which has a whole bundle, and the aliases."""
-        process = self.start("python", "-c", LOOK)
-        said, _ = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 0, said
-        found = json.loads(said.splitlines()[-1])
-        return found["versions"], found["aliases"]
+        if self._reader is None:
+            self._reader = self.start("python", "-c", LOOK, stdin=subprocess.PIPE)
+        assert self._reader.stdin is not None
+        assert self._reader.stdout is not None
+        print(file=self._reader.stdin, flush=True)
+        said = []
+        for line in self._reader.stdout:
+            said.append(line)
+            if line.startswith("{"):
+                found = json.loads(line)
+                return found["versions"], found["aliases"]
+        pytest.fail("".join(said))
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.communicate(timeout=PATIENCE)
 
     def links(self) -> dict[str, str]:
         """Return the version that each link of the serving folder points to."""
@@ -133,7 +149,7 @@ class Verbs:
 
 
 @pytest.fixture(scope="module")
-def verbs(golden_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Verbs:
+def verbs(golden_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verbs]:
     """Return the verbs on a state with five weeks of data and two versions, of which 1 is the champion."""
     made = Verbs(golden_project, tmp_path_factory.mktemp("registry"))
     made.run("data", "land", "--until", UNTIL)
@@ -142,7 +158,8 @@ def verbs(golden_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Ver
         made.run("train", "--until", UNTIL)
     made.run("registry", "promote", "1")
     made.run("registry", "sync", "--once")
-    return made
+    yield made
+    made.close()
 
 
 def points(steps: list[str], count: int) -> list[int]:
