@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,8 @@ def run(
     such as a label that came late, and nothing else. What was decided before a version changed its alias stays decided.
     """
     compact(settings.predictions, settings.monitoring)
-    measured = mature(con, settings.lake, settings.monitoring, midnight(day) + DAY)
-    _measure(settings.monitoring, measured, day)
+    mature(con, settings.lake, settings.monitoring, midnight(day) + DAY, partial(_measure, settings.monitoring))
+    _expect(settings.monitoring, day)
     versions = {alias: number for alias, (number, _, _) in serving.items()}
     since = (day - last_training).days
     until = max((cohort for cohort in partition_days(settings.monitoring, COHORTS) if cohort <= day), default=date.min)
@@ -88,16 +89,18 @@ def run(
     return decision
 
 
-def _measure(monitoring: Path, matured: Sequence[date], day: date) -> None:
-    """Write what was realised on days whose cohort changed, and what to expect of those whose answers may have."""
-    for cohort_day in matured:
-        cohort = read_days(monitoring, COHORTS, [cohort_day])
-        version = cohort["champion_version"].mode().iloc[0]
-        median, slow = cohort["milliseconds"].quantile([0.5, 0.99])
-        about = {"version": version, "milliseconds": median, "milliseconds_p99": slow}
-        _write(monitoring, PERFORMANCE, cohort_day, pd.DataFrame([realised(cohort) | about]))
-        _write(monitoring, SLICES, cohort_day, by_slice(cohort).assign(version=version))
-    known = set(partition_days(monitoring, EXPECTED)) - {day, *matured}
+def _measure(monitoring: Path, day: date, cohort: pd.DataFrame) -> None:
+    """Write what was realised on a day."""
+    version = cohort["champion_version"].mode().iloc[0]
+    median, slow = cohort["milliseconds"].quantile([0.5, 0.99])
+    about = {"version": version, "milliseconds": median, "milliseconds_p99": slow}
+    _write(monitoring, PERFORMANCE, day, pd.DataFrame([realised(cohort) | about]))
+    _write(monitoring, SLICES, day, by_slice(cohort).assign(version=version))
+
+
+def _expect(monitoring: Path, day: date) -> None:
+    """Write what to expect of a day, and of each day that has answers and no expectation."""
+    known = set(partition_days(monitoring, EXPECTED)) - {day}
     for answered in set(partition_days(monitoring, PREDICTIONS)) - known:
         answers = latest(read_days(monitoring, PREDICTIONS, [answered]))
         about = {"version": answers["champion_version"].mode().iloc[0]}

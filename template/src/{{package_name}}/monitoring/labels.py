@@ -1,5 +1,6 @@
 """The cohorts of the predictions: written when their labels mature, and again when a label comes late or changes."""
 
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -27,13 +28,20 @@ def read_days(monitoring: Path, table: str, days: list[date]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def mature(con: Backend, lake: Path, monitoring: Path, at: datetime) -> list[date]:
+def mature(
+    con: Backend,
+    lake: Path,
+    monitoring: Path,
+    at: datetime,
+    measure: Callable[[date, pd.DataFrame], None] = lambda day, cohort: None,
+) -> list[date]:
     """Join every cohort whose label delay has passed with its labels, and return the days that are new or changed.
 
     A cohort is matured when the lake holds the label's source of the last day of the delay. A row without a label by
     then keeps `label` null, because it never gets one or gets it late, and counts against coverage. A label that comes,
     or is another one, in the LABEL_CORRECTIONS after it changes the cohort; so do answers that were folded late. An
-    event of the instant `at` says what changed, and when nothing did no file is touched.
+    event of the instant `at` says what changed, and when nothing did no file is touched. `measure` is called with each
+    such cohort before it is written: a run that is killed meanwhile is made up for by the next.
     """
     landed = partition_days(lake, problem.LABEL_SOURCE)
     done = set(partition_days(monitoring, COHORTS))
@@ -47,10 +55,12 @@ def mature(con: Backend, lake: Path, monitoring: Path, at: datetime) -> list[dat
         return []
     known = labels(con, lake, open_days[0], landed[-1] + timedelta(days=1))
     known = known.drop_duplicates(list(problem.ENTITY), keep="last")  # what was said last holds
-    return [day for day in open_days if _write(monitoring, day, known, at)]
+    return [day for day in open_days if _write(monitoring, day, known, at, measure)]
 
 
-def _write(monitoring: Path, day: date, known: pd.DataFrame, at: datetime) -> bool:
+def _write(
+    monitoring: Path, day: date, known: pd.DataFrame, at: datetime, measure: Callable[[date, pd.DataFrame], None]
+) -> bool:
     """Write a day's cohort if that changes it, after an event that says so, and return whether it did."""
     answers = latest(pd.read_parquet(partition_path(monitoring, PREDICTIONS, day), columns=COLUMNS))
     cohort = answers.merge(known, on=list(problem.ENTITY), how="left")
@@ -63,6 +73,7 @@ def _write(monitoring: Path, day: date, known: pd.DataFrame, at: datetime) -> bo
         if added or changed:
             text = f"cohort of {day} corrected: {added} label(s) added, {changed} changed"
             record(monitoring, Event(at, "correct", "", text))
+    measure(day, cohort)
     write_partition(monitoring, COHORTS, day, table)
     return True
 

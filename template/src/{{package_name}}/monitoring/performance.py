@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ..problem import SLICES
+from ..problem import REQUEST, SLICES, entity_columns
 from ..training.evaluate import auc, auc_interval, calibration_error, calibration_interval, expected_auc
 
 
@@ -29,7 +29,13 @@ def realised(cohorts: pd.DataFrame, score: str = "champion_score") -> dict[str, 
 
 
 def by_slice(cohorts: pd.DataFrame, names: Sequence[str] = SLICES) -> pd.DataFrame:
-    """Return `realised` for each value of the columns `names`, which stand before it as `slice` and `value`."""
+    """Return `realised` for each value of the columns `names`, which stand before it as `slice` and `value`.
+
+    A name that the rows lack is one of those that the request tells; see problem.entity_columns.
+    """
+    if not set(names) <= set(cohorts.columns):
+        told = entity_columns({name: cohorts[name].to_numpy() for name in REQUEST})
+        cohorts = cohorts.assign(**{name: told[name] for name in names if name not in cohorts})
     rows = [
         {"slice": name, "value": str(value)} | realised(part) for name in names for value, part in cohorts.groupby(name)
     ]
