@@ -11,6 +11,7 @@ gains more from than a hundred. The closing ratio is that of `read` on SQLite. B
 of both stores, and those of a hundred flights together and one by one, are compared to the last bit.
 """
 
+import json
 import random
 import shutil
 import socket
@@ -28,7 +29,7 @@ import numpy as np
 from flight_delays.features.online import Found, OnlineStore, open_store
 from flight_delays.serving.prediction_log import PredictionLog
 from flight_delays.serving.predictor import Predictor
-from flight_delays.serving.schemas import PredictionRequest
+from flight_delays.serving.schemas import decode
 from flight_delays.settings import Settings
 from harness import AS_OF, due, run, served_state, verdict
 
@@ -85,7 +86,7 @@ def redis_server(program: str, folder: str) -> Iterator[str]:
 
 def requests(flights: list[dict[str, Any]], together: int) -> list[Mapping[str, Any]]:
     """Return the columns of TOGETHER requests of so many flights each, no two of which are the same."""
-    return [PredictionRequest(flights=flights[n : n + together]).columns() for n in range(TOGETHER)]
+    return [decode(json.dumps({"flights": flights[n : n + together]}).encode()).columns() for n in range(TOGETHER)]
 
 
 def check(together: Mapping[str, Found], alone: Mapping[str, Sequence[Found]]) -> None:

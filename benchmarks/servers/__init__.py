@@ -10,12 +10,14 @@ import re
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,6 +129,11 @@ def plain(state: Path, flights: Sequence[bytes]) -> Contestant:
     return Contestant([sys.executable, str(HERE / "plain.py"), "{port}", _model(state)], PATH, flights, {})
 
 
+def path(state: Path, flights: Sequence[bytes]) -> Contestant:
+    """Return ours without the store and the log."""
+    return Contestant([sys.executable, str(HERE / "path.py"), "{port}", str(state)], PATH, flights, {})
+
+
 def ours(state: Path, flights: Sequence[bytes]) -> Contestant:
     """Return `serve`. The process beside it, which asks the registry for new versions, rests meanwhile."""
     settings = {f"{PREFIX}STATE": str(state), f"{PREFIX}SYNC_SECONDS": "3600"}
@@ -217,6 +224,29 @@ def started(contestant: Contestant) -> Iterator[Running]:
                 os.killpg(process.pid, number)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(15)
+
+
+def race(contestants: Mapping[str, Contestant], rounds: int = 3, seconds: int = 4) -> dict[str, float]:
+    """Load servers in turn, print what each answered, and return the median of each one's answers per second.
+
+    A request that fails ends the program.
+    """
+    loads: dict[str, list[Load]] = {who: [] for who in contestants}
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        servers = {who: stack.enter_context(started(contestant)) for who, contestant in contestants.items()}
+        for server in servers.values():
+            load(server, Path(name), 1)
+        for _ in range(rounds):
+            for who, server in servers.items():
+                loads[who].append(load(server, Path(name), seconds))
+        print(f"{'':<10}{'requests/s':>12}{'min':>9}{'max':>9}{'CPU us':>9}{'MB':>7}{'start s':>9}")
+        for who, of in loads.items():
+            rates, spent = [one.rate for one in of], statistics.median(one.cpu_microseconds for one in of)
+            row = f"{statistics.median(rates):>12.0f}{min(rates):>9.0f}{max(rates):>9.0f}{spent:>9.0f}"
+            print(f"{who:<10}{row}{servers[who].megabytes():>7.0f}{servers[who].seconds:>9.1f}")
+    if failed := {who: count for who, of in loads.items() if (count := sum(one.failed for one in of))}:
+        sys.exit(f"error: requests failed: {failed}")
+    return {who: statistics.median(one.rate for one in of) for who, of in loads.items()}
 
 
 def load(server: Running, folder: Path, seconds: int, connections: int = CONNECTIONS) -> Load:

@@ -50,6 +50,23 @@ def golden_project(
 
 
 @pytest.fixture(scope="session")
+def small_state(golden_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a state of the golden project: five weeks until 6 February 2013, and version 1 in production.
+
+    It is one for all tests: copy it.
+    """
+    state = tmp_path_factory.mktemp("small") / "state"
+    environment = {**os.environ, "FLIGHT_DELAYS_STATE": str(state)}
+    for words in (
+        "data land --until 2013-02-06", "features build --until 2013-02-06", "train --until 2013-02-06",
+        "registry promote 1", "registry sync",
+    ):  # fmt: skip
+        command = [str(golden_project / ".venv" / "bin" / "flight-delays"), *words.split()]
+        subprocess.run(command, cwd=golden_project, env=environment, check=True, capture_output=True)
+    return state
+
+
+@pytest.fixture(scope="session")
 def other_project(
     render: Callable[[Path, dict[str, Any]], Any],
     make: Callable[..., str],

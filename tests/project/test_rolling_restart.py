@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +21,6 @@ from pathlib import Path
 import pytest
 
 SLUG, PREFIX = "flight-delays", "FLIGHT_DELAYS_"
-UNTIL = "2013-02-06"
 SWAPS, CLIENTS = 50, 3
 PATIENCE = 90.0
 
@@ -127,18 +127,10 @@ class Traffic:
             self.degraded += bool(answer["degraded"])
 
 
-@pytest.fixture(scope="module")
-def state(golden_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a state with a bundle beside the server, and a registry that may go away."""
-    state = tmp_path_factory.mktemp("rolling") / "state"
-    environment = {**os.environ, f"{PREFIX}STATE": str(state)}
-    for words in (
-        f"data land --until {UNTIL}", f"features build --until {UNTIL}", f"train --until {UNTIL}",
-        "registry promote 1", "registry sync",
-    ):  # fmt: skip
-        command = [str(golden_project / ".venv" / "bin" / SLUG), *words.split()]
-        subprocess.run(command, cwd=golden_project, env=environment, check=True, capture_output=True)
-    return state
+@pytest.fixture
+def state(small_state: Path, tmp_path: Path) -> Path:
+    """Return a state of the test's own, with a bundle beside the server."""
+    return shutil.copytree(small_state, tmp_path / "state", symlinks=True)
 
 
 @pytest.fixture

@@ -15,8 +15,10 @@ import copier
 import pytest
 import yaml
 
-# The report's pages are Jinja templates of the generated project itself, and Prometheus has the same braces.
-KEEPS_JINJA = re.compile(r"src/[a-z0-9_]+/(monitoring/.*\.html|training/card\.md)|observability/prometheus/.*\.yaml")
+# The report's pages are Jinja templates of the generated project itself; Prometheus and Grafana have the same braces.
+KEEPS_JINJA = re.compile(
+    r"src/[a-z0-9_]+/(monitoring/.*\.html|training/card\.md)|observability/(prometheus|grafana)/.*\.(yaml|json)"
+)
 # The text as the Apache Software Foundation publishes it.
 APACHE_SHA256 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 

@@ -19,7 +19,7 @@ from .errors import DataError
 from .lake import midnight, write_partition
 
 BATCH = 100_000  # rows
-SPARK = "pyspark"
+DUCKDB, SPARK = "duckdb", "pyspark"
 WRITERS = 2  # partitions that are written at once; both pyarrow and the file system let other threads run
 
 

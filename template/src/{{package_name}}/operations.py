@@ -5,11 +5,13 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
+from prometheus_client import CollectorRegistry
 
 from . import audit, bundle
 from .errors import DataError, RegistryError
@@ -20,6 +22,7 @@ from .features.publish import publish
 from .lake import partition_days, partition_path
 from .landing import Landing, land, quarantined, release
 from .monitoring import daily
+from .monitoring.gauges import collect
 from .monitoring.labels import COHORTS
 from .monitoring.policy import Decision
 from .monitoring.predictions import ALIASES, PREDICTIONS, logged_versions
@@ -171,15 +174,28 @@ class Project:
     def monitor(self, day: date) -> Decision:
         """Record one UTC day and return what the policy decides."""
         settings = self.settings
-        serving = {}
-        for alias, version in self.registry.aliases().items():
-            folder = settings.bundles / folder_name(version)
-            if not folder.exists():
-                self.registry.fetch(version, folder)
-            serving[alias] = (version.number, bundle.verify(folder, version.digest)[0], folder)
+        serving = self._serving()
         trained = [version.tags[TRAINED_ON] for version in self.registry.versions() if TRAINED_ON in version.tags]
         last = date.fromisoformat(max(trained)) if trained else day
         return daily.run(self.con, settings, self.sources, self.views, serving, last, day)
+
+    def gauges(self, day: date, now: datetime) -> CollectorRegistry | None:
+        """Return what Prometheus is told of a recorded day, None when a later one is recorded: gauges never go back."""
+        if day != partition_days(self.settings.monitoring, daily.DECISIONS)[-1]:
+            return None
+        serving = self._serving()
+        champion = serving[CHAMPION][1] if CHAMPION in serving else None
+        return collect(self.settings, self.sources, self.views, champion, day, now)
+
+    def _serving(self) -> dict[str, tuple[str, bundle.Manifest, Path]]:
+        """Return the version number, the manifest and the bundle folder of each alias."""
+        serving = {}
+        for alias, version in self.registry.aliases().items():
+            folder = self.settings.bundles / folder_name(version)
+            if not folder.exists():
+                self.registry.fetch(version, folder)
+            serving[alias] = (version.number, bundle.verify(folder, version.digest)[0], folder)
+        return serving
 
     def unused(self, newest: int) -> list[Version]:
         """Return the versions that nothing refers to and that are not among the newest; see `prune`."""

@@ -17,6 +17,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -24,18 +25,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
 from . import problem
 from .bundle import Bundle, Manifest, sha256
-from .errors import BundleError, DataError
+from .errors import BundleError, DataError, fault
 from .features.feature_view import FeatureView
 from .lake import file_sha256, fingerprint, partition_days, partition_path, replace_file
 from .training.dataset import with_features
 
 BATCH = 65_536  # rows: in memory at once, and in a row group of the output
 VERSION, DIGEST = "model_version", "bundle_sha256"
-REQUESTS = TypeAdapter(list[problem.Request])
+# Of nanoseconds pyarrow makes instants of pandas' own kind.
+MICROSECONDS = pc.CastOptions(pa.timestamp("us", "UTC"), allow_time_truncate=True)
 Batch = tuple[pa.RecordBatch, dict[str, NDArray[np.generic]]]
 """The keys of some rows, and the model's inputs."""
 
@@ -228,13 +229,13 @@ def _requests(batch: pa.RecordBatch, path: Path, done: int) -> pd.DataFrame:
         for name in problem.INSTANTS
     }
     try:
-        REQUESTS.validate_python(pa.table(columns | instants).to_pylist(), strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        row, *where = first["loc"]
-        what = ".".join(str(part) for part in where) or "the row"
+        given = {name: pc.cast(column, options=MICROSECONDS) for name, column in instants.items()}
+        msgspec.convert(pa.table(columns | given).to_pylist(), list[problem.Request])
+    except msgspec.ValidationError as error:
+        where, what = fault(error)
+        row, _, field = where.partition(".")
         raise DataError(
-            f"row {done + int(row) + 1} of {path}: {what}: {first['msg']}; mend the row or leave it out"
+            f"row {done + int(row) + 1} of {path}: {field or 'the row'}: {what}; mend the row or leave it out"
         ) from error
     except (ValueError, OverflowError) as error:
         raise DataError(f"{path} holds an instant that is no date; write UTC seconds, not milliseconds") from error

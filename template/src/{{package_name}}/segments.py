@@ -1,4 +1,4 @@
-"""The files of the prediction log: how they are named, who may write to one, and who may remove one.
+"""The files of the prediction log: how they are named, what a line holds, who may write to one and remove one.
 
 `<root>/date=YYYY-MM-DD/<kind>-<name>.jsonl`, by the UTC day of the prediction time, is a finished segment: nobody
 writes to it again. While its process writes to it, a segment is called `<kind>-<name>.open.jsonl` and that process
@@ -13,10 +13,15 @@ mounted with `local_lock`, nor on most mounts of object stores: there, give each
 import fcntl
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
+from itertools import compress
 from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import asdict, replace
 
 ANSWERS = "answers"
 SHADOWS = "shadows"
@@ -24,6 +29,48 @@ KINDS = (ANSWERS, SHADOWS)
 CLOSED = ".jsonl"
 OPEN = ".open.jsonl"
 TURN = ".turn"
+
+
+class Scores(msgspec.Struct):
+    """What one version said of some rows."""
+
+    version: str
+    scores: Sequence[float | None]
+
+
+class Line(msgspec.Struct):
+    """A line of shadows: the scores, by alias, of the n rows of a request whose prediction times are on one UTC day.
+
+    Every list has n values, in the order of `row`.
+    """
+
+    request_id: str
+    row: Sequence[int]
+    """Each row's place in its request, from 0."""
+    prediction_time: Sequence[int]
+    """UTC seconds."""
+    scores: Mapping[str, Scores]
+
+
+class Answer(Line):
+    """A line of answers: what was asked, the model's numeric inputs by name, and the champion's scores."""
+
+    answered_at: datetime
+    milliseconds: float
+    request: Mapping[str, Sequence[Any]]
+    features: Mapping[str, Sequence[float | None]]
+
+
+def pick(held: Any, chosen: Sequence[bool]) -> Any:
+    """Return a line, or what is in it, with those of its rows that are chosen."""
+    match held:
+        case list() | tuple():
+            return list(compress(held, chosen))
+        case dict():
+            return {name: pick(value, chosen) for name, value in held.items()}
+        case msgspec.Struct():
+            return replace(held, **pick(asdict(held), chosen))
+    return held
 
 
 def folder(root: Path, day: date) -> Path:

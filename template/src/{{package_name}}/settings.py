@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     """Redis for the online store, `redis://` or `rediss://` (TLS); empty means a SQLite file in `state`.
 
     It may hold a password: its value is shown nowhere, and only `environment` and the store itself look at it."""
+    pushgateway_url: str = Field(default="", pattern=r"^(https?://[^\s@/]+(/[^\s@]*)?)?$")
+    """The Pushgateway that `monitor run` pushes its gauges to; empty pushes none."""
     study_url: SecretStr = SecretStr("")
     """The database of the studies of `train --trials` and `tune`, `postgresql://` or `mysql://`; empty means a SQLite
     file in `state`. It may hold a password: see online_url."""

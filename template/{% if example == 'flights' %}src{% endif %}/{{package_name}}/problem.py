@@ -10,11 +10,11 @@ everywhere behind the HTTP boundary.
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, get_type_hints
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from msgspec import Meta, Struct
 
 from .bounds import UNKNOWN, Behaviour, GateBounds, PolicyBounds, Rises, Steady
 
@@ -25,36 +25,36 @@ NAME = "flight-delay"
 ROWS = "flights"  # what the rows of a request are called over HTTP
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+SHORTEST, LONGEST = timedelta(0), timedelta(days=1)
 
-Airport = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{3}$")]
-Carrier = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{2}$")]
-TailNumber = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,8}$")]
+# `(?!\n)` since Python's `$` matches before a line's end too.
+Airport = Annotated[str, Meta(pattern=r"^[A-Z0-9]{3}(?!\n)$")]
+Carrier = Annotated[str, Meta(pattern=r"^[A-Z0-9]{2}(?!\n)$")]
+TailNumber = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,8}(?!\n)$")]
+Instant = Annotated[datetime, Meta(tz=True)]
 
 
-class Request(BaseModel):
+class Request(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One scheduled flight. A carrier, airport or aircraft that the model never saw is new, not wrong."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, title="Flight")
+    carrier: Annotated[Carrier, Meta(examples=["UA"])]
+    flight: Annotated[int, Meta(ge=1, le=9999, examples=[1545])]
+    origin: Annotated[Airport, Meta(examples=["EWR"])]
+    dest: Annotated[Airport, Meta(examples=["IAH"])]
+    tailnum: Annotated[TailNumber | None, Meta(examples=["N14228"])] = None
+    scheduled_departure: Annotated[Instant, Meta(examples=["2013-04-02T10:15:00Z"])]
+    scheduled_arrival: Annotated[Instant, Meta(examples=["2013-04-02T14:19:00Z"])]
 
-    carrier: Carrier = Field(examples=["UA"])
-    flight: int = Field(strict=True, ge=1, le=9999, examples=[1545])
-    origin: Airport = Field(examples=["EWR"])
-    dest: Airport = Field(examples=["IAH"])
-    tailnum: TailNumber | None = Field(default=None, examples=["N14228"])
-    scheduled_departure: AwareDatetime = Field(examples=["2013-04-02T10:15:00Z"])
-    scheduled_arrival: AwareDatetime = Field(examples=["2013-04-02T14:19:00Z"])
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
+    def __post_init__(self) -> None:
+        """Refuse instants that are each well formed and make no flight."""
         if not EARLIEST <= self.scheduled_departure < LATEST:
             raise ValueError(f"scheduled_departure must lie between {EARLIEST.year} and {LATEST.year}")
-        if not timedelta(0) < self.scheduled_arrival - self.scheduled_departure <= timedelta(days=1):
+        if not SHORTEST < self.scheduled_arrival - self.scheduled_departure <= LONGEST:
             raise ValueError("scheduled_arrival must be after scheduled_departure, by at most 24 hours")
-        return self
 
 
-REQUEST = tuple(Request.model_fields)
-INSTANTS = tuple(name for name, field in Request.model_fields.items() if field.annotation is AwareDatetime)
+REQUEST = Request.__struct_fields__
+INSTANTS = tuple(name for name, kind in get_type_hints(Request).items() if kind is datetime)
 # A flight is one carrier's number at one scheduled departure. The label is joined to the prediction by these.
 ENTITY = ("scheduled_departure", "carrier", "flight")
 REQUEST_SOURCE = "schedules"  # the source table that holds the requests of the past

@@ -1,10 +1,11 @@
-"""The point-in-time join: to each row, the last value of each view that was available at its prediction time.
+"""The point-in-time join: to each row, the last value of a view that was available at its prediction time.
 
-One portable form serves every engine, also those without an as-of join: rows and view rows are laid on one integer
-clock, a running maximum over ROWS carries the last `available_at` forward, and an ordinary join fetches its values.
+One definition in two forms, which a test compares on real rows. The portable one serves every engine, also those
+without an as-of join: rows and view rows are laid on one integer clock, a running maximum over ROWS carries the last
+`available_at` forward, and an ordinary join fetches its values. DuckDB's own as-of join takes half of the time.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 
 import ibis
 import ibis.expr.types as ir
@@ -13,30 +14,32 @@ from ..engine import seconds
 from .feature_view import FeatureView
 
 
-def point_in_time(rows: ir.Table, views: Iterable[FeatureView], offline: Mapping[str, ir.Table]) -> ir.Table:
-    """Return `rows` with every feature of `views`, null where nothing was known or the value was past its ttl.
+def point_in_time(rows: ir.Table, view: FeatureView, values: ir.Table, *, as_of: bool = False) -> ir.Table:
+    """Return `row` and the features of `view` of each row for which a value was known and within its ttl.
 
-    `rows` has a unique `row` (int), `prediction_time` (int, UTC seconds) and every entity key of the views; `offline`
-    holds each view's rows. A value available at the very prediction time is used. No row is lost or repeated.
+    `rows` has a unique `row` (int), `prediction_time` (int, UTC seconds) and every entity key of the view, of which
+    `values` are the rows. A value available at the very prediction time is used. `as_of` says that the engine has an
+    as-of join of its own.
     """
-    joined = rows
-    for view in views:
-        keys = list(view.keys)
-        values = offline[view.name]
-        values = values.mutate(clock=seconds(values.available_at)).drop("available_at")
-        asked = rows.filter(rows[keys[0]].notnull()).select(*keys, clock="prediction_time").distinct()
-        timeline = ibis.union(
-            asked.mutate(known=ibis.null("int64"), asked=1), values.select(*keys, "clock", known="clock", asked=0)
-        )
-        running = ibis.window(group_by=keys, order_by=["clock", "asked"], preceding=None, following=0)
-        found = timeline.mutate(last=timeline.known.max().over(running)).filter(lambda t: t.asked == 1)
-        fresh = found.filter(found.clock - found["last"] <= int(view.ttl.total_seconds()))
-        features = (
-            fresh.select(*keys, "last", prediction_time="clock")
-            .inner_join(values, [*keys, ("last", "clock")])
-            .select(*keys, "prediction_time", *view.features)
-        )
-        joined = joined.left_join(features, [*keys, "prediction_time"]).drop(
-            *[f"{name}_right" for name in (*keys, "prediction_time")]
-        )
-    return joined
+    asked = rows.select("row", *view.keys, "prediction_time")
+    values = values.mutate(known=seconds(values.available_at)).drop("available_at")
+    found = (_as_of if as_of else _portable)(asked, view.keys, values)
+    fresh = found.prediction_time - found.known <= int(view.ttl.total_seconds())
+    return found.filter(fresh).select("row", *view.features)
+
+
+def _as_of(asked: ir.Table, keys: Sequence[str], values: ir.Table) -> ir.Table:
+    """Return `asked` with the last of `values` by its prediction time, null where there is none."""
+    return asked.asof_join(values, asked.prediction_time >= values.known, keys)
+
+
+def _portable(asked: ir.Table, keys: Sequence[str], values: ir.Table) -> ir.Table:
+    """Return `asked` with the last of `values` by its prediction time, without the rows for which there is none."""
+    moments = asked.filter(asked[keys[0]].notnull()).select(*keys, clock="prediction_time").distinct()
+    timeline = ibis.union(
+        moments.mutate(known=ibis.null("int64"), asked=1), values.select(*keys, "known", clock="known", asked=0)
+    )
+    running = ibis.window(group_by=keys, order_by=["clock", "asked"], preceding=None, following=0)
+    found = timeline.mutate(last=timeline.known.max().over(running)).filter(lambda t: t.asked == 1)
+    last = found.select(*keys, prediction_time="clock", known="last").inner_join(values, [*keys, "known"])
+    return asked.inner_join(last, [*keys, "prediction_time"])

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,7 @@ OTHER_FORM = "the online store holds rows of another form than this code writes;
 FLOAT = np.dtype(">f8")  # of positive numbers, the bytes have the order of the values
 
 
-@dataclass(frozen=True, eq=False)
-class Found:
+class Found(NamedTuple):
     """The features of one row, or one float64 array per feature for n rows; NaN where missing or stale."""
 
     features: Mapping[str, Any]
@@ -95,18 +94,19 @@ class OnlineStore(ABC):
 
     def _read_one(self, asked: Plan, columns: Mapping[str, Any], at: int) -> Found:
         """NumPy takes longer to see that an array has one value than Python to do something with it."""
-        keys = [[_key([columns[name] for name in entity.keys])] for entity in asked.entities]
-        held = b"".join(self._records(asked, keys) if keys else ())
+        keys = [_key(columns, entity.keys) for entity in asked.entities]
+        held = self._record(asked, keys) if keys else b""
         if len(held) != asked.records.size:
             raise DataError(OTHER_FORM)
         values = asked.records.unpack(held)
-        features = dict(zip(asked.features, [values[place] for place in asked.values], strict=True))
+        features = dict(zip(asked.features, map(values.__getitem__, asked.values), strict=True))
         missing, stale = {}, {}
         for view, place, ttl, names in asked.available:
-            available = values[place]
-            if available != available:  # NaN
+            if values[place] + ttl >= at:
+                continue
+            if values[place] != values[place]:  # NaN
                 missing[view] = 1
-            elif at - available > ttl:
+            else:
                 stale[view] = 1
                 features.update(dict.fromkeys(names, math.nan))
         return Found(features, missing, stale)
@@ -168,6 +168,10 @@ class OnlineStore(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of the file or of the connections; nothing more can be read or written."""
+
+    def _record(self, asked: Plan, keys: Keys) -> bytes:
+        """Return the records of one key of each entity, one after the other."""
+        return b"".join(self._records(asked, [[key] for key in keys]))
 
     @abstractmethod
     def _records(self, asked: Plan, keys: Sequence[Keys]) -> Iterable[bytes]:
@@ -236,11 +240,13 @@ def plan(views: tuple[ViewSpec, ...]) -> Plan:
     )
 
 
-def _key(parts: list[Any]) -> str | None:
-    """Return what `_texts` does for one key."""
+def _key(columns: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    """Return what `_texts` does for the key of one row."""
+    if len(names) == 1:
+        part = columns[names[0]]
+        return part if part.__class__ is str else _text(part)
+    parts = [columns[name] for name in names]
     texts = [part if part.__class__ is str else _text(part) for part in parts]
-    if len(texts) == 1:
-        return texts[0]
     if None in texts:
         return None
     joined = "|".join(texts)  # type: ignore[arg-type]

@@ -79,9 +79,13 @@ class SqliteStore(OnlineStore):
         """Close the file."""
         self._connection.close()
 
+    def _record(self, asked: Plan, keys: Keys) -> bytes:
+        return b"".join(self._read_rows(asked, True, keys))
+
     def _records(self, asked: Plan, keys: Sequence[Keys]) -> Iterable[bytes]:
-        alone = max(map(len, keys)) == 1
-        encoded = [key for (key,) in keys] if alone else [json.dumps(of) for of in keys]
+        return self._read_rows(asked, False, [json.dumps(of) for of in keys])
+
+    def _read_rows(self, asked: Plan, alone: bool, encoded: Sequence[str | None]) -> list[bytes]:
         try:
             with self._lock:
                 return self._fetch(_query(asked, alone), encoded)

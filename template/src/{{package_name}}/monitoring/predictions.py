@@ -5,11 +5,11 @@ compaction lasts in both; whoever reads through this module sees it once.
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from .. import problem, segments
 from ..errors import DataError
 from ..lake import partition_path, write_partition
-from ..segments import ANSWERS, KINDS, SHADOWS
+from ..segments import ANSWERS, KINDS, SHADOWS, Answer, Line
 
 PREDICTIONS = "predictions"
 ALIASES = ("champion", "challenger", "previous")
@@ -40,6 +40,7 @@ ABOUT = {
 # With their types; what is asked for has that of its values.
 COLUMNS = ABOUT | dict.fromkeys(problem.REQUEST) | dict.fromkeys(problem.NUMERIC, pa.float64()) | SCORES
 CHUNK = 10_000
+ROW_A_LINE = re.compile(rb'"row": ?\d')
 ORDER = (*problem.ENTITY, "answered_at", *KEY)
 
 
@@ -98,41 +99,7 @@ def logged_versions(log: Path) -> set[str]:
     """Return the versions that answered or shadowed a prediction that is still in the log. Raises DataError."""
     with segments.turn(log, alone=False):
         paths = [path for day in segments.days(log) for kind in KINDS for path in segments.segments(log, kind, day)]
-        return {score.version for record in _records(paths, _Shadows) for score in record.scores.values()}
-
-
-class _Score(msgspec.Struct):
-    version: str
-    score: float | None
-
-
-class _Shadows(msgspec.Struct):
-    """A line of a segment of shadows."""
-
-    request_id: str
-    row: int
-    scores: dict[str, _Score]
-
-    @property
-    def key(self) -> Key:
-        return self.request_id, self.row
-
-    def flat(self) -> dict[str, Any]:
-        return {f"{alias}_{part}": getattr(found, part) for alias, found in self.scores.items() for part in PARTS}
-
-
-class _Answer(_Shadows):
-    """A line of a segment of answers."""
-
-    prediction_time: int
-    answered_at: str
-    milliseconds: float
-    request: dict[str, Any]
-    features: dict[str, float | None]
-
-    def flat(self) -> dict[str, Any]:
-        # What is asked for may itself be an input of the model.
-        return self.request | self.features | {name: getattr(self, name) for name in ABOUT} | super().flat()
+        return {of.version for line in _lines(paths, Line) for of in line.scores.values()}
 
 
 @dataclass(frozen=True)
@@ -153,14 +120,14 @@ def _read(log: Path, monitoring: Path, day: date) -> _Day:
     """Read a day, in one's turn. Shadows come first: what they shadow is on the disk before them."""
     paths = {SHADOWS: segments.segments(log, SHADOWS, day)}
     shadows: dict[Key, dict[str, Any]] = {}
-    for line in _records(paths[SHADOWS], _Shadows):
-        shadows.setdefault(line.key, {}).update(line.flat())
+    for line in _lines(paths[SHADOWS], Line):
+        for alias, of in line.scores.items():
+            for key, score in zip(_keys_of(line), of.scores, strict=True):
+                shadows.setdefault(key, {}).update({f"{alias}_version": of.version, f"{alias}_score": score})
     paths[ANSWERS] = segments.segments(log, ANSWERS, day)
     before = _stored(partition_path(monitoring, PREDICTIONS, day))
     keys = _keys(before)
-    tables, added = [before], _added(paths[ANSWERS], keys)
-    while rows := list(islice(added, CHUNK)):  # as objects a row takes ten times as much memory
-        tables.append(_arrow(rows))
+    tables = [before, *_added(paths[ANSWERS], keys)]
     table = pa.concat_tables(tables, promote_options="permissive")
     if shadows:
         found = [shadows.get(key, {}) for key in keys]
@@ -173,12 +140,38 @@ def _read(log: Path, monitoring: Path, day: date) -> _Day:
     return _Day(before, table.sort_by([(name, "ascending") for name in ORDER]), folded, still_open)
 
 
-def _added(paths: Sequence[Path], keys: dict[Key, None]) -> Iterator[dict[str, Any]]:
+def _added(paths: Sequence[Path], keys: dict[Key, None]) -> Iterator[pa.Table]:
     """Yield the answers in segments whose keys are not among those given, and add these."""
-    for answer in _records(paths, _Answer):
-        if answer.key not in keys:
-            keys[answer.key] = None
-            yield answer.flat()
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    for line in _lines(paths, Answer):
+        new = segments.pick(line, [key not in keys for key in _keys_of(line)])
+        keys.update(dict.fromkeys(_keys_of(new)))
+        values = _columns(new)
+        for name, held in columns.items():
+            held += values.get(name) or [None] * len(new.row)
+        if len(columns["row"]) >= CHUNK:  # as objects a row takes ten times as much memory
+            yield _arrow(columns)
+            columns = {name: [] for name in COLUMNS}
+    yield _arrow(columns)
+
+
+def _keys_of(line: Line) -> list[Key]:
+    return [(line.request_id, row) for row in line.row]
+
+
+def _columns(answer: Answer) -> Mapping[str, Sequence[Any]]:
+    """Return the columns of a line; what is asked for may itself be an input of the model."""
+    rows = len(answer.row)
+    about: dict[str, Sequence[Any]] = {
+        "request_id": [answer.request_id] * rows,
+        "row": answer.row,
+        "prediction_time": answer.prediction_time,
+        "answered_at": [answer.answered_at.isoformat()] * rows,
+        "milliseconds": [answer.milliseconds] * rows,
+    }
+    scores = {f"{alias}_score": of.scores for alias, of in answer.scores.items()}
+    versions = {f"{alias}_version": [of.version] * rows for alias, of in answer.scores.items()}
+    return {**answer.request, **answer.features, **about, **scores, **versions}
 
 
 def _fold(log: Path, monitoring: Path, day: date) -> Compacted:
@@ -195,17 +188,33 @@ def _fold(log: Path, monitoring: Path, day: date) -> Compacted:
     return Compacted(rows - found.before.num_rows, len(found.folded), found.open)
 
 
-def _records(paths: Sequence[Path], kind: type[_Shadows]) -> Iterator[Any]:
+def _lines(paths: Sequence[Path], kind: type[Line]) -> Iterator[Any]:
     decode = msgspec.json.Decoder(kind).decode
     for path in paths:
-        for number, line in enumerate(segments.lines(path), 1):
+        for number, text in enumerate(segments.lines(path), 1):
             try:
-                yield decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise DataError(
-                    f"line {number} of {path} is not what a server writes ({error}); mend the line or move the file "
-                    "away, then run it again"
-                ) from error
+                line = decode(text)
+                if not _even(line):
+                    raise ValueError("its lists differ in length")
+            except ValueError as error:
+                raise DataError(f"line {number} of {path} {_mend(text, error)}, then run it again") from error
+            yield line
+
+
+def _even(line: Line) -> bool:
+    lists: list[Sequence[Any]] = [line.prediction_time, *(of.scores for of in line.scores.values())]
+    if isinstance(line, Answer):
+        lists += [*line.request.values(), *line.features.values()]
+    return all(len(values) == len(line.row) for values in lists)
+
+
+def _mend(text: bytes, error: ValueError) -> str:
+    if ROW_A_LINE.search(text):
+        return (
+            "is of an earlier version, which wrote a line for each row; run `predictions compact` of that version, or "
+            "move the file away"
+        )
+    return f"is not what a server writes ({error}); mend the line or move the file away"
 
 
 def _stored(path: Path) -> pa.Table:
@@ -213,13 +222,13 @@ def _stored(path: Path) -> pa.Table:
         with pq.ParquetFile(path) as file:
             return file.read()
     except FileNotFoundError:
-        return _arrow([])
+        return _arrow({})
     except pa.ArrowInvalid as error:
         raise DataError(f"{path} cannot be read ({error}); move it away, then run it again") from error
 
 
-def _arrow(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    return pa.table({name: pa.array([row.get(name) for row in rows], kind) for name, kind in COLUMNS.items()})
+def _arrow(columns: Mapping[str, Sequence[Any]]) -> pa.Table:
+    return pa.table({name: pa.array(columns.get(name, ()), kind) for name, kind in COLUMNS.items()})
 
 
 def _keys(table: pa.Table) -> dict[Key, None]:

@@ -9,34 +9,38 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from .. import problem
 from ..errors import UserError
 from ..settings import Settings
 from .auth import describe
-from .front import Front, Handler, Reply, refusal
+from .front import Front, Handler, Reply, Route, refusal
 from .limits import RETRY_AFTER
 from .metrics import Metrics
 from .predictor import CHAMPION, Predictor, Served
 from .schemas import (
+    BODY,
     Live,
     ModelResponse,
-    PredictionRequest,
     PredictionResponse,
     Problem,
     Ready,
     ServedVersion,
     answer_body,
-    first_error,
+    decode,
+    describe_body,
+    refused,
 )
 from .shadows import Shadows
 from .tracing import Traces
 
 PREDICTIONS = "/v1/predictions"
 INVOCATIONS = "/invocations"  # what SageMaker calls it
+LIVE, READY = "/healthz/live", "/healthz/ready"
+PING = "/ping"  # what SageMaker calls READY
 PROBE_SECONDS = 1.0
+DOCUMENTED = "a connection answers; this is what the documentation is made from"
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +69,7 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, trace
         metrics.expect(predictor.cast.plan.views)
         metrics.ready.set(not unready())
         metrics.online_away.set(bool(predictor.degraded))
+        metrics.log_away.set(bool(predictor.log.fault))
         metrics.champion_forced.set(champion is not None and bool(champion.forced))
 
     def unready() -> str:
@@ -75,12 +80,23 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, trace
             return "no verified champion is loaded yet; promote a version, or wait"
         return predictor.log.fault
 
+    def is_ready(_: bytes, __: str) -> Reply:
+        if why := unready():
+            return refusal(503, why)
+        return Reply(200, Ready(status="ready", degraded=list(predictor.degraded)).model_dump_json().encode())
+
+    def is_live(_: bytes, __: str) -> Reply:
+        return Reply(200, Live(status="live").model_dump_json().encode())
+
     app = FastAPI(title=problem.NAME, version="1", lifespan=lifespan, responses=_problems(500))
     answer = _answering(settings.maximum_rows, predictor, shadows, metrics)
-    front = Front(app, {("POST", PREDICTIONS): answer, ("POST", INVOCATIONS): answer}, settings, metrics, traces)
+    routes = [Route("POST", path, answer, predicts=True) for path in (PREDICTIONS, INVOCATIONS)]
+    routes += [Route("GET", path, is_ready, predicts=False) for path in (READY, PING)]
+    routes += [Route("GET", LIVE, is_live, predicts=False)]
+    front = Front(app, routes, settings, metrics, traces)
 
     @app.exception_handler(HTTPException)
-    async def refused(request: Request, error: HTTPException) -> Response:
+    async def not_there(request: Request, error: HTTPException) -> Response:
         allow = (error.headers or {}).get("Allow", "")
         headers = [(b"allow", allow.encode())] if allow else []
         words = {
@@ -93,14 +109,14 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, trace
     async def failed(_: Request, error: Exception) -> Response:
         return _response(refusal(500, "the server made a mistake; its log tells more"))
 
-    @app.post(INVOCATIONS, responses=_problems(413, 415, 422, 503))
-    @app.post(PREDICTIONS, responses=_problems(413, 415, 422, 503))
-    async def predict(body: PredictionRequest) -> PredictionResponse:
+    @app.post(INVOCATIONS, responses=_problems(413, 415, 422, 503), openapi_extra=BODY)
+    @app.post(PREDICTIONS, responses=_problems(413, 415, 422, 503), openapi_extra=BODY)
+    async def predict() -> PredictionResponse:
         """The probability of the label for each row, in the order of the request.
 
         The answer has the request's `x-request-id`, or a new one, as a header too.
         """
-        raise NotImplementedError("Front answers; this is what the documentation is made from")
+        raise NotImplementedError(DOCUMENTED)
 
     @app.get("/v1/model")
     async def model() -> ModelResponse:
@@ -108,24 +124,27 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, trace
         described = {alias: _describe(served) for alias, served in predictor.served.items()}
         return ModelResponse(name=problem.NAME, champion=described.pop(CHAMPION, None), shadows=described)
 
-    @app.get("/healthz/live")
+    @app.get(LIVE)
     async def live() -> Live:
         """Whether this process can answer at all; depends on nothing else."""
-        return Live(status="live")
+        raise NotImplementedError(DOCUMENTED)
 
-    @app.get("/ping", responses=_problems(503))
-    @app.get("/healthz/ready", responses=_problems(503))
+    @app.get(PING, responses=_problems(503))
+    @app.get(READY, responses=_problems(503))
     async def ready() -> Ready:
         """Whether this process should get traffic: it has a verified champion, can log answers, and is to stay.
 
         It is ready while the online store is away, and says so: the answers lack features then.
         """
-        if why := unready():
-            raise HTTPException(503, why)
-        return Ready(status="ready", degraded=list(predictor.degraded))
+        raise NotImplementedError(DOCUMENTED)
 
-    unkeyed = app.openapi
-    app.openapi = lambda: describe(unkeyed())  # type: ignore[method-assign]
+    bare = app.openapi
+
+    def described() -> dict[str, Any]:
+        schema = describe_body(bare())
+        return describe(schema, _problems(401, 403)) if settings.keys else schema
+
+    app.openapi = described  # type: ignore[method-assign]
     return front
 
 
@@ -134,13 +153,14 @@ def _answering(maximum_rows: int, predictor: Predictor, shadows: Shadows, metric
 
     def answer(body: bytes, request_id: str) -> Reply:
         try:
-            asked = PredictionRequest.model_validate_json(body, strict=True)
-            if len(asked.rows) > maximum_rows:
-                detail = f"{len(asked.rows)} are too many; send at most {maximum_rows} in a request"
-                return refusal(422, f"{problem.ROWS}: {detail}")
+            asked = decode(body)
+        except ValueError as error:
+            return refusal(422, refused(error))
+        if len(asked.rows) > maximum_rows:
+            detail = f"{len(asked.rows)} are too many; send at most {maximum_rows} in a request"
+            return refusal(422, f"{problem.ROWS}: {detail}")
+        try:
             given = predictor.predict(asked.columns(), request_id)
-        except ValidationError as error:
-            return refusal(422, first_error(error))
         except UserError as error:
             return refusal(503, str(error), RETRY_AFTER)
         except OSError as error:

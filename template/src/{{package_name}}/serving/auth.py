@@ -57,12 +57,13 @@ class Keys:
         return 0 if allowed else 403 if known else 401
 
 
-def describe(openapi: dict[str, Any]) -> dict[str, Any]:
-    """Add to an OpenAPI description which role's key each path takes, and return it."""
+def describe(openapi: dict[str, Any], refusals: Mapping[int | str, Any]) -> dict[str, Any]:
+    """Add to an OpenAPI description which role's key each path takes, and how others are refused, and return it."""
     scheme = {"type": "http", "scheme": "bearer", "description": "A key of the role that the path needs."}
     openapi.setdefault("components", {})["securitySchemes"] = {"key": scheme}
     for path, operations in openapi["paths"].items():
         if role := PATHS.get(path, OPERATE):
             for operation in operations.values():
                 operation["security"] = [{"key": [role]}]
+                operation["responses"] |= {str(status): described for status, described in refusals.items()}
     return openapi

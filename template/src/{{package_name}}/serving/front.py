@@ -1,7 +1,8 @@
-"""What every request passes first: its number, its body under a limit, the answer of a handler, and the counts.
+"""What every request passes, whoever answers it: its number, its key, and how it is counted, logged and traced.
 
-A handler is a plain function from the bytes of a body to a reply. It is called here, without routing, middleware or
-models of a framework, which cost more than a prediction does. Whatever has no handler goes on to the application.
+Predictions and health have routes: plain functions from the bytes of a body to a reply, which connections.py calls
+without the routing, the middleware and the models of a framework, which cost more than a prediction does. Whatever has
+no route goes on to the application, through the ASGI callable that is here.
 """
 
 import json
@@ -9,10 +10,13 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
+from itertools import count
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
+import httptools
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..settings import Settings
@@ -29,7 +33,7 @@ Headers = Mapping[bytes, bytes]
 
 SANE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 REQUEST_ID = b"x-request-id"
-GONE = 499  # how a request is counted whose client went away before it was whole; nobody is sent it
+GONE = 499  # how a request is counted whose client went away before it was answered; nobody is sent it
 UNKNOWN = "unknown"  # the path, in the metrics, of whatever is no route: anyone may ask for any number of those
 
 
@@ -40,6 +44,8 @@ class Reply(NamedTuple):
     body: bytes
     media_type: bytes = b"application/json"
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    close: bool = False
+    """Whether the connection ends with it."""
     version: str = ""
     """The model's version that answered, for the log and the trace."""
     after: Callable[[], None] | None = None
@@ -50,13 +56,32 @@ Handler = Callable[[bytes, str], Reply]
 """From the body and the id of a request to its answer; it runs in the event loop, and waits for nothing."""
 
 
+class Route(NamedTuple):
+    """What is answered in front of the application."""
+
+    method: str
+    path: str
+    answer: Handler
+    predicts: bool
+    """Whether it takes a JSON body, and its turn; what does not is answered at once, also when all else is refused."""
+
+
+class Visit(NamedTuple):
+    """A request on its way."""
+
+    request_id: str
+    method: str
+    began: float
+    span: Any
+
+
 class Front:
-    """The outermost ASGI callable: `handlers` by method and path, and `app` for all the rest."""
+    """What all connections of a process share: `routes`, and `app` for all the rest."""
 
     def __init__(
         self,
         app: ASGIApp,
-        handlers: Mapping[tuple[str, str], Handler],
+        routes: Iterable[Route],
         settings: Settings,
         metrics: Metrics,
         traces: Traces | None = None,
@@ -65,169 +90,132 @@ class Front:
         """Set when this process should get no more traffic: readiness fails, and what comes is still answered."""
         self.in_flight = 0
         """Requests that are not answered yet."""
-        self.arrived = 0
-        """Predictions whose requests are here, whole, and not answered; connections.py counts them."""
         self.shed = 0
-        """Requests that were refused before they came here: see connections.py."""
+        """Predictions that were refused, since `tell` was called, before anything was done for them."""
+        self.turns = Turns()
+        """Predictions whose requests are here, whole."""
         self._app = app
-        self._handlers = handlers
+        self._routes = {(route.method.encode(), route.path.encode()): route for route in routes}
+        self._waiting = settings.maximum_waiting
         self._maximum = settings.maximum_body_bytes
+        self._keys = Keys(settings.keys)
         self._metrics = metrics
         self._traces = traces
-        self._keys = Keys(settings.keys)
-        self._turns = Turns()
-        self._waiting = settings.maximum_waiting
-        metrics.in_flight.set_function(lambda: self.in_flight)
         self._log = logs.Requests(settings.request_log == "all", settings.slow_seconds)
-
-    def handles(self, method: bytes, url: bytes) -> bool:
-        """Whether such a request is for one of the handlers."""
-        return (method.decode(), url.decode("latin-1")) in self._handlers
+        self._numbers = count()
+        self._process = os.urandom(8).hex()
+        metrics.in_flight.set_function(lambda: self.in_flight)
 
     @property
     def full(self) -> bool:
-        """Whether as many predictions wait as may: a connection asks before anything is done for one more."""
-        return self.arrived >= self._waiting or len(self._turns) >= self._waiting
+        """Whether as many predictions wait as may."""
+        return len(self.turns) >= self._waiting
 
     def tell(self) -> None:
-        """Bring the metrics up to date, and say what was refused since the last call before it came here."""
+        """Bring the metrics up to date, and say what was shed since the last call."""
         if self.shed:
             self._metrics.shed.inc(self.shed)
             logs.event("overload", True, refused=self.shed, in_flight=self.in_flight)
             self.shed = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or hand it on."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = time.perf_counter()
-        self.in_flight += 1
-        status, path, version = GONE, UNKNOWN, ""
-        headers: Headers = dict(scope["headers"])
-        request_id = _request_id(headers)
-        span = self._traces.begin(headers, scope["method"], request_id) if self._traces else None
-        try:
-            handler = self._handlers.get((scope["method"], scope["path"]))
-            if handler:
-                path = scope["path"]
-            reply = self._admit(headers, scope["path"], handler is not None)
-            if reply is None and handler is None:
-                status = await self._pass_on(scope, receive, send, request_id)
-                path = getattr(scope.get("route"), "path", UNKNOWN)
-                return
-            if reply is None and handler:
-                body = await self._read(receive)
-                if body is None:
-                    return
-                reply = await self._answer(handler, body, request_id, span)
-            assert reply is not None
-            status, version = reply.status, reply.version
-            await send_reply(send, reply, request_id)
-            if reply.after:
-                reply.after()
-        finally:
-            self.in_flight -= 1
-            seconds = time.perf_counter() - started
-            self._done(path, status, seconds)
-            self._log.done(request_id, scope["method"], path, status, seconds, version)
-            if self._traces and span:
-                self._traces.end(span, path, status, version)
+    def find(self, method: bytes, url: bytes) -> Route | None:
+        """Return the route of a request. Raises HttpParserInvalidURLError."""
+        if route := self._routes.get((method, url)):
+            return route
+        path: bytes = httptools.parse_url(url).path or b""
+        return self._routes.get((method, unquote(path).encode()))
 
-    def _admit(self, headers: Headers, path: str, handled: bool) -> Reply | None:
-        """Return a refusal that the headers of a request are reason enough for, None when it may go on."""
-        role = PATHS.get(path, OPERATE)
-        if role and (status := self._keys.refuse(headers.get(b"authorization", b""), role)):
-            return _unauthorized(status, role)
-        if not handled:
-            return None
-        if len(self._turns) >= self._waiting:
-            return OVERLOAD
+    def begin(self, method: str, headers: Headers) -> Visit:
+        """Count a request as one that waits, until `end` is called."""
+        began = time.perf_counter()
+        self.in_flight += 1
+        given = headers.get(REQUEST_ID)
+        # Each process has numbers of its own: random ones would cost a system call each.
+        request_id = given.decode() if given and SANE.fullmatch(given) else f"{self._process}{next(self._numbers):016x}"
+        span = self._traces.begin(headers, method, request_id) if self._traces else None
+        return Visit(request_id, method, began, span)
+
+    def end(self, visit: Visit, path: str, status: int, version: str = "") -> None:
+        """Count, log and trace a request that was answered, or left."""
+        self.in_flight -= 1
+        seconds = time.perf_counter() - visit.began
+        self._metrics.request_done(path, status, seconds)
+        self._log.done(visit.request_id, visit.method, path, status, seconds, version)
+        if self._traces:
+            self._traces.end(visit.span, path, status, version)
+
+    def refuse(self, route: Route, headers: Headers) -> Reply | None:
+        """Return what the headers of a request are reason enough for, None when it may go on."""
+        if (reply := self._locked(route.path, headers)) or not route.predicts:
+            return reply
         if headers.get(b"content-encoding", b"identity") != b"identity":
             return refusal(415, "the body is encoded; send it as it is, without content-encoding")
         if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
             return refusal(415, "the body must be JSON; send it with content-type: application/json")
         declared = headers.get(b"content-length", b"0")
-        return self._too_large() if declared.isdigit() and int(declared) > self._maximum else None
+        return self.too_large(int(declared)) if declared.isdigit() else None
 
-    async def _read(self, receive: Receive) -> bytes | None:
-        """Return the body, cut off where it exceeds the limit, or None when the client went away."""
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        while message.get("more_body", False) and len(body) <= self._maximum:
-            message = await receive()
-            body += message.get("body", b"")
-        return None if message["type"] == "http.disconnect" else body
+    def too_large(self, size: int) -> Reply | None:
+        """Return what refuses a body of so many bytes, None when it may be that large."""
+        if size <= self._maximum:
+            return None
+        detail = f"the body is larger than {self._maximum} bytes; send fewer rows in a request"
+        return refusal(413, detail, close=True)  # the rest of it is not read
 
-    async def _answer(self, handler: Handler, body: bytes, request_id: str, span: Any) -> Reply:
-        """Return the handler's answer, in its turn."""
-        if len(body) > self._maximum:
-            return self._too_large()
-        reply: Reply = await self._turns.take(lambda: self._handle(handler, body, request_id, span))
-        return reply
-
-    def _handle(self, handler: Handler, body: bytes, request_id: str, span: Any) -> Reply:
-        """Return the handler's answer. An error that it does not know is told to the log, not to the client."""
+    def answer(self, route: Route, body: bytes, visit: Visit) -> Reply:
+        """Return the route's answer. An error that it does not know is told to the log, not to the client."""
         try:
             if self._traces:
-                reply: Reply = self._traces.within(span, lambda: handler(body, request_id))
+                reply: Reply = self._traces.within(visit.span, lambda: route.answer(body, visit.request_id))
                 return reply
-            return handler(body, request_id)
+            return route.answer(body, visit.request_id)
         except Exception:
-            logger.exception("request %s failed", request_id)
-            return refusal(500, f"the server made a mistake; its log tells more about the request {request_id}")
+            logger.exception("request %s failed", visit.request_id)
+            return refusal(500, f"the server made a mistake; its log tells more about the request {visit.request_id}")
 
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
-        """Let the application answer, and return the status that it did it with."""
-        status = GONE
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application answer a request that has no route."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers: Headers = dict(scope["headers"])
+        visit, status = self.begin(scope["method"], headers), GONE
 
         async def numbered(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (REQUEST_ID, request_id.encode())]
+                message["headers"] = [*message.get("headers", ()), (REQUEST_ID, visit.request_id.encode())]
             await send(message)
 
-        await self._app(scope, receive, numbered)
-        return status
+        try:
+            if reply := self._locked(scope["path"], headers):
+                said = [(b"content-type", reply.media_type), (b"content-length", b"%d" % len(reply.body))]
+                start = {"type": "http.response.start", "status": reply.status, "headers": [*said, *reply.headers]}
+                await numbered(start)
+                await send({"type": "http.response.body", "body": reply.body})
+            else:
+                await self._app(scope, receive, numbered)
+        finally:
+            self.end(visit, getattr(scope.get("route"), "path", UNKNOWN), status)
 
-    def _done(self, path: str, status: int, seconds: float) -> None:
-        """Count a request that was answered, or left."""
-        self._metrics.request_done(path, status, seconds)
+    def _locked(self, path: str, headers: Headers) -> Reply | None:
+        role = PATHS.get(path, OPERATE)
+        status = self._keys.refuse(headers.get(b"authorization", b""), role) if role else 0
+        if status == HTTPStatus.FORBIDDEN:
+            return refusal(403, f"this key is not for the role {role!r}, which the path needs; send one that is")
+        if status:
+            detail = "no valid key came with the request; send one as `Authorization: Bearer KEY`"
+            return refusal(401, detail, CHALLENGE)
+        return None
 
-    def _too_large(self) -> Reply:
-        detail = f"the body is larger than {self._maximum} bytes; send fewer rows in a request"
-        return refusal(413, detail, (b"connection", b"close"))  # the rest of it is not read
 
-
-def refusal(status: int, detail: str, *headers: tuple[bytes, bytes]) -> Reply:
+def refusal(status: int, detail: str, *headers: tuple[bytes, bytes], close: bool = False) -> Reply:
     """Return an error as RFC 9457 describes it; `detail` is one sentence that says what to do."""
     content: dict[str, Any] = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return Reply(status, json.dumps(content, separators=(",", ":")).encode(), b"application/problem+json", headers)
+    body = json.dumps(content, separators=(",", ":")).encode()
+    return Reply(status, body, b"application/problem+json", headers, close)
 
 
 OVERLOAD = refusal(503, "too many predictions wait already; try again in a second", RETRY_AFTER)
-
-
-def _unauthorized(status: int, role: str) -> Reply:
-    if status == HTTPStatus.FORBIDDEN:
-        return refusal(403, f"this key is not for the role {role!r}, which the path needs; send one that is")
-    return refusal(401, "no valid key came with the request; send one as `Authorization: Bearer KEY`", CHALLENGE)
-
-
-async def send_reply(send: Send, reply: Reply, request_id: str) -> None:
-    """Send an answer and the number of its request."""
-    headers = [
-        (b"content-type", reply.media_type),
-        (b"content-length", b"%d" % len(reply.body)),
-        (REQUEST_ID, request_id.encode()),
-        *reply.headers,
-    ]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
-
-
-def _request_id(headers: Headers) -> str:
-    """Return the id that the caller gave the request, when it is fit for a log and a header, or else a new one."""
-    given = headers.get(REQUEST_ID, b"")
-    return given.decode() if SANE.fullmatch(given) else os.urandom(16).hex()
+TOO_MANY = refusal(503, "there are too many connections; try again in a second", RETRY_AFTER, close=True)

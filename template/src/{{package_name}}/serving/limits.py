@@ -6,42 +6,39 @@ loop reads what has arrived every few milliseconds: health is answered then, and
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 RETRY_AFTER = (b"retry-after", b"1")  # seconds: until a server is free again, or has asked a store again
 SLICE = 0.005  # seconds of predictions between two looks at what has arrived; one that takes longer is not cut
+
+logger = logging.getLogger(__name__)
 
 
 class Turns:
     """A queue of calls that wait for the event loop, first come, first served."""
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[asyncio.Future[Any], Callable[[], None]]] = deque()
+        self._waiting: deque[Callable[[], None]] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    async def take(self, call: Callable[[], Any]) -> Any:
-        """Return the result of the call, which is made in its turn. Raises what the call raises, and CancelledError."""
-        loop = asyncio.get_running_loop()
-        turn: asyncio.Future[Any] = loop.create_future()
+    def add(self, call: Callable[[], None]) -> None:
+        """Make a call in its turn. What it raises is told to the log."""
         if not self._waiting:
-            loop.call_soon(self._work)  # whoever arrived with this one is seen before it is answered
-        self._waiting.append((turn, lambda: turn.set_result(call())))
-        return await turn
+            asyncio.get_running_loop().call_soon(self._work)  # whoever arrived with this one is seen before it
+        self._waiting.append(call)
 
     def _work(self) -> None:
         end = time.perf_counter() + SLICE
         while self._waiting:
-            turn, call = self._waiting[0]
-            if not turn.done():  # or else its request was cancelled
-                try:
-                    call()
-                except Exception as error:
-                    turn.set_exception(error)
+            try:
+                self._waiting[0]()
+            except Exception:
+                logger.exception("a turn failed")
             self._waiting.popleft()
             if self._waiting and time.perf_counter() >= end:
                 asyncio.get_running_loop().call_soon(self._work)

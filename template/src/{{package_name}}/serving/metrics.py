@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 
 from ..features.online import Found
+from .auth import PATHS, PREDICT
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 SCORE_BUCKETS = tuple(step / 10 for step in range(1, 11))
@@ -49,8 +50,12 @@ class Tallies(Collector):
     """What is counted of every request, by plain numbers."""
 
     def __init__(self) -> None:
-        self.requests: Count[tuple[str, int]] = Count()
+        # From zero on, so that the first failure is an increase: the error budget counts these.
+        predictions = [path for path, role in PATHS.items() if role == PREDICT]
+        self.requests = Count({(path, status): 0 for path in predictions for status in (200, 500, 503)})
         self.rows: Count[str] = Count()
+        self.missing: Count[str] = Count()
+        self.stale: Count[str] = Count()
         self.latency = Distribution("http_request_duration_seconds", "Time to answer.", "path", LATENCY_BUCKETS)
         self.scores = Distribution(
             "prediction_score", "The champion's probabilities by version.", "version", SCORE_BUCKETS
@@ -61,10 +66,10 @@ class Tallies(Collector):
         requests = CounterMetricFamily("http_requests", "Requests by path and status.", labels=["path", "status"])
         for (path, status), count in list(self.requests.items()):
             requests.add_metric([path, str(status)], count)
-        rows = CounterMetricFamily("predictions", "Answered rows by version.", labels=["version"])
-        for version, count in list(self.rows.items()):
-            rows.add_metric([version], count)
-        yield from (requests, rows, self.latency.family(), self.scores.family())
+        yield from (requests, self.latency.family(), self.scores.family())
+        yield _counter("predictions", "Answered rows by version.", "version", self.rows)
+        yield _counter("features_missing", "Rows for which a view held no value.", "view", self.missing)
+        yield _counter("features_stale", "Rows whose value was past its ttl.", "view", self.stale)
 
 
 class Metrics:
@@ -78,8 +83,6 @@ class Metrics:
         self.degraded = Counter(
             "predictions_degraded", "Answered rows without the features of a store that was away.", registry=registry
         )
-        self.missing = Counter("features_missing", "Rows for which a view held no value.", ["view"], registry=registry)
-        self.stale = Counter("features_stale", "Rows whose value was past its ttl.", ["view"], registry=registry)
         self.shadow_drops = Counter(
             "shadow_rows_dropped", "Answered rows that a shadow did not score.", ["alias"], registry=registry
         )
@@ -91,6 +94,7 @@ class Metrics:
         )
         self.ready = Gauge("ready", "1 when this process should get traffic.", registry=registry)
         self.online_away = Gauge("online_store_away", "1 while the online store cannot be read.", registry=registry)
+        self.log_away = Gauge("prediction_log_away", "1 while the prediction log cannot be written.", registry=registry)
         self.champion_forced = Gauge(
             "champion_forced", "1 while the champion serves against its gates.", registry=registry
         )
@@ -98,8 +102,8 @@ class Metrics:
     def expect(self, views: Iterable[str]) -> None:
         """Show the counts of these views from zero on, so that a first gap is an increase."""
         for view in views:
-            self.missing.labels(view)
-            self.stale.labels(view)
+            self._tallies.missing[view] += 0
+            self._tallies.stale[view] += 0
 
     def request_done(self, path: str, status: int, seconds: float) -> None:
         """Count a request; `path` is a route's, or one name for all that is none."""
@@ -114,11 +118,14 @@ class Metrics:
         if found.away:
             self.degraded.inc(len(scores))
             return  # by that, and not by view: nobody knows what is missing
-        _add(self.missing, found.missing)
-        _add(self.stale, found.stale)
+        for view, count in found.missing.items():
+            self._tallies.missing[view] += count
+        for view, count in found.stale.items():
+            self._tallies.stale[view] += count
 
 
-def _add(counter: Counter, rows: Mapping[str, int]) -> None:
-    for view, count in rows.items():
-        if count:
-            counter.labels(view).inc(count)
+def _counter(name: str, about: str, label: str, counts: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(name, about, labels=[label])
+    for value, count in list(counts.items()):
+        family.add_metric([value], count)
+    return family

@@ -1,23 +1,22 @@
-"""The prediction log: one JSON line per answered row, appended before the answer is sent.
+"""The prediction log: one JSON line per answered request, appended before the answer is sent.
 
-A request's lines reach the operating system before `append` returns, so that killing the process loses nothing that a
-client has seen. Shadow scores follow after the answer, in segments of their own; readers join them by request and row.
-`segments.py` says how the files are named, `docs/prediction-log.md` what a line holds.
+The line reaches the operating system before `append` returns, so that killing the process loses nothing that a client
+has seen. Shadow scores follow after the answer, in segments of their own; readers join them by request and row.
+`segments.py` says how the files are named and what a line holds, as does `docs/prediction-log.md`.
 """
 
 import os
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from .. import segments
+from ..segments import Answer, Line
 
 DAY = 86_400
 OPEN_DAYS = 8  # of each kind: requests may be for any day, and each has a segment
@@ -25,11 +24,11 @@ IDLE_SECONDS = 60.0  # after which a segment is finished
 LOOK_SECONDS = 0.1
 ROOM = bytes(2**20)  # what must fit on the disk for the log to be ready: more than most requests take
 
-Record = Mapping[str, Any]
+encode = msgspec.json.Encoder().encode_lines
 
 
 class PredictionLog:
-    """Appends records to segments of this process. Each method may be called from a thread of its own."""
+    """Appends lines to segments of this process. Each method may be called from a thread of its own."""
 
     def __init__(self, root: Path, segment_bytes: int = 64_000_000) -> None:
         self._root = root
@@ -42,16 +41,16 @@ class PredictionLog:
         """One sentence why answers cannot be logged, or empty: set by an append that fails, and by each `probe`."""
         return self._fault
 
-    def append(self, records: Sequence[Record]) -> None:
-        """Write the answers of one request before returning, those of each UTC day whole or not at all.
+    def append(self, answer: Answer) -> None:
+        """Write the answer to one request before returning, the rows of each UTC day whole or not at all.
 
-        Each has `prediction_time` (UTC seconds); NaN becomes null. Raises OSError (disk full): no answer may be sent.
+        NaN becomes null. Raises OSError (disk full): no answer may be sent.
         """
-        self._write(self._answers, records)
+        self._write(self._answers, answer)
 
-    def append_shadows(self, records: Sequence[Record]) -> None:
-        """Write the scores of the answer's shadows, after the answers themselves. Raises OSError as append."""
-        self._write(self._shadows, records)
+    def append_shadows(self, line: Line) -> None:
+        """Write the scores of the answer's shadows, after the answer itself. Raises OSError as append."""
+        self._write(self._shadows, line)
 
     def probe(self) -> None:
         """Find out whether a request would fit, by writing as much, and set `fault`; takes about a millisecond.
@@ -78,9 +77,9 @@ class PredictionLog:
         for writer in (self._answers, self._shadows):
             writer.close()
 
-    def _write(self, writer: "_Writer", records: Sequence[Record]) -> None:
+    def _write(self, writer: "_Writer", line: Line) -> None:
         try:
-            writer.write(records)
+            writer.write(line)
         except OSError as error:
             self._fault = _sentence(error)
             raise
@@ -95,13 +94,13 @@ class _Writer:
         self._segment_bytes = segment_bytes
         self._open: dict[int, _Segment] = {}  # by days since 1970
         self._lock = threading.Lock()
-        self._encode = msgspec.json.Encoder().encode_lines
 
-    def write(self, records: Sequence[Record]) -> None:
-        days = {record["prediction_time"] // DAY for record in records}
-        for day in days:
-            of_day = records if len(days) == 1 else [row for row in records if row["prediction_time"] // DAY == day]
-            content = self._encode(of_day)
+    def write(self, line: Line) -> None:
+        days = [at // DAY for at in line.prediction_time]
+        of_days = set(days)
+        for day in of_days:
+            part = line if len(of_days) == 1 else segments.pick(line, [of == day for of in days])
+            content = encode((part,))
             with self._lock:
                 segment = self._open.get(day)
                 if segment is None or segment.size >= self._segment_bytes or segment.is_gone():

@@ -2,43 +2,43 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from .. import problem
+from ..errors import fault
 
 NUMBERS = {int, float, bool}
-EXAMPLE = {name: field.examples[0] for name, field in problem.Request.model_fields.items() if field.examples}
-
-# Where the validator's own words do not say what to do.
-HINTS = {
-    "extra_forbidden": "there is no such field; remove it",
-    "missing": "this field is missing; add it",
-    "too_short": "there is nothing in it; send at least one",
-    "timezone_aware": "the instant has no time zone; write it like 2013-04-02T10:15:00Z",
-    "datetime_type": "this is no instant; write it like 2013-04-02T10:15:00Z",
-}
-
-encode = msgspec.json.Encoder().encode
+FIELDS = msgspec.json.schema(problem.Request)["$defs"][problem.Request.__name__]["properties"]
+EXAMPLE = {name: about["examples"][0] for name, about in FIELDS.items() if "examples" in about}
+Rows = Annotated[list[problem.Request], Meta(min_length=1, examples=[[EXAMPLE]])]
 
 
-class PredictionRequest(BaseModel):
+class PredictionRequest(Struct, frozen=True, forbid_unknown_fields=True, rename={"rows": problem.ROWS}):
     """One or more rows, answered together and in order."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    rows: list[problem.Request] = Field(min_length=1, validation_alias=problem.ROWS, examples=[[EXAMPLE]])
+    rows: Rows
 
     def columns(self) -> dict[str, Any]:
         """Return problem.REQUEST: of one row its values, of n rows arrays of n; instants as (int64) UTC seconds."""
+        values = map(msgspec.structs.astuple, self.rows)
         if len(self.rows) == 1:
-            return {name: _plain(value) for name, value in self.rows[0].__dict__.items()}
-        rows = [row.__dict__ for row in self.rows]
-        return {name: _array([row[name] for row in rows]) for name in problem.REQUEST}
+            columns = dict(zip(problem.REQUEST, next(values), strict=True))
+            return columns | {name: int(columns[name].timestamp()) for name in problem.INSTANTS}
+        return dict(zip(problem.REQUEST, map(_array, zip(*values, strict=True)), strict=True))
+
+
+# What stands in the OpenAPI description for it.
+(SCHEMA,), SCHEMAS = msgspec.json.schema_components([PredictionRequest], ref_template="#/components/schemas/{name}")
+BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": SCHEMA}}}}
+
+decode = msgspec.json.Decoder(PredictionRequest).decode
+encode = msgspec.json.Encoder().encode
 
 
 class ModelName(BaseModel):
@@ -126,20 +126,21 @@ def answer_body(request_id: str, version: str, scores: Sequence[float], degraded
     )
 
 
-def first_error(error: ValidationError) -> str:
-    """Return one sentence about the first thing that is wrong in a body."""
-    first: Any = error.errors(include_url=False, include_input=False)[0]
-    if first["type"] == "json_invalid":
-        return f"the body is not JSON: {first['ctx']['error']}"
-    where = ".".join(str(part) for part in first["loc"]) or "body"
-    return f"{where}: {HINTS.get(first['type'], first['msg'])}"
+def refused(error: ValueError) -> str:
+    """Return one sentence about the first thing for which `decode` does not take a body."""
+    if not isinstance(error, msgspec.ValidationError):
+        return f"the body is not JSON: {str(error).removeprefix('JSON is malformed: ')}"
+    where, what = fault(error)
+    return f"{where or 'body'}: {what}"
 
 
-def _plain(value: Any) -> Any:
-    return int(value.timestamp()) if value.__class__ is datetime else value
+def describe_body(openapi: dict[str, Any]) -> dict[str, Any]:
+    """Add what `decode` takes to an OpenAPI description that refers to it, see BODY, and return it."""
+    openapi["components"]["schemas"] |= SCHEMAS
+    return openapi
 
 
-def _array(values: list[Any]) -> NDArray[np.generic]:
+def _array(values: Sequence[Any]) -> NDArray[np.generic]:
     if isinstance(values[0], datetime):
         return np.array([int(instant.timestamp()) for instant in values], np.int64)
     return np.array(values, None if NUMBERS.issuperset(map(type, values)) else object)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ..bundle import Bundle
+from ..segments import Line, Scores
 from .prediction_log import PredictionLog
 
 ROOM = 10_000  # rows that may wait: some megabytes, and a second or two of work
@@ -57,7 +58,7 @@ class Shadows:
     def _work(self) -> None:
         while job := self._queue.get():
             try:
-                self._log.append_shadows(_records(job))
+                self._log.append_shadows(_line(job))
             except Exception:  # whatever it is, it is no reason to stop, and nobody is told but the metrics and the log
                 logger.exception("the shadows of request %s are dropped", job.request_id)
                 self._drop(job)
@@ -69,19 +70,10 @@ class Shadows:
             self._dropped(alias, job.rows)
 
 
-def _records(job: Job) -> list[dict[str, Any]]:
-    scored = [
-        [{"version": version, "score": score} for score in model.scores(job.columns, job.rows)]
-        for version, model in job.shadows.values()
-    ]
+def _line(job: Job) -> Line:
     at = job.columns["prediction_time"]
     times = [at] if job.rows == 1 else at.tolist()
-    return [
-        {
-            "request_id": job.request_id,
-            "row": row,
-            "prediction_time": time,
-            "scores": dict(zip(job.shadows, scores, strict=True)),
-        }
-        for row, (time, *scores) in enumerate(zip(times, *scored, strict=True))
-    ]
+    scores = {
+        alias: Scores(version, model.scores(job.columns, job.rows)) for alias, (version, model) in job.shadows.items()
+    }
+    return Line(job.request_id, list(range(job.rows)), times, scores)

@@ -29,7 +29,7 @@ SECONDS_TO_FINISH = 10  # what a request may still take once no more are accepte
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, with the signals left to this module."""
+    """uvicorn's server, with the signals left to whoever runs it."""
 
     def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
         super().__init__(config)
@@ -42,6 +42,21 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_start()
+
+
+def make_server(settings: Settings, front: Front, on_start: Callable[[], None]) -> uvicorn.Server:
+    """Return the server of an application; it calls `on_start` when it answers, and ends when `should_exit` is set."""
+    config = uvicorn.Config(
+        front,
+        http=limited(settings, front),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=SECONDS_TO_FINISH,
+    )
+    return _Server(config, on_start)
 
 
 def serve(
@@ -67,25 +82,14 @@ def serve(
         online, log = traces.parts(online, read="read"), traces.parts(log, append="log")
     predictor = Predictor(settings.bundles, online, log, on_load)
     front = create_app(settings, predictor, metrics, traces)
-    config = uvicorn.Config(
-        front,
-        http=limited(settings, front),
-        ws="none",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=settings.keep_alive_seconds,
-        timeout_graceful_shutdown=SECONDS_TO_FINISH,
-    )
-    server = _Server(config, on_start)
+    server = make_server(settings, front, on_start)
 
     def tell() -> None:
         front.tell()
         exposition.write(metrics.registry, counts / f"{os.getpid()}.prom")
 
     try:
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
             runner.run(_run(server, front, settings.drain_seconds, listener, lifeline, tell))
     finally:
         tell()
@@ -95,7 +99,7 @@ def serve(
 
 
 async def _run(
-    server: _Server,
+    server: uvicorn.Server,
     front: Front,
     drain_seconds: float,
     listener: socket.socket,

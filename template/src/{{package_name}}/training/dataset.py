@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from .. import problem
-from ..engine import fetch, read, seconds
+from ..engine import DUCKDB, fetch, read, seconds
 from ..errors import DataError
 from ..features.build import require_current, require_days, require_definition
 from ..features.feature_view import FeatureView
@@ -74,24 +73,37 @@ def with_features(con: Backend, views: Sequence[FeatureView], store: Path, rows:
     The order and number of the rows stay. Raises DataError when the offline store lacks a view, or holds rows of
     another definition of it.
     """
-    keyed = rows.assign(**problem.entity_columns({name: rows[name].to_numpy() for name in problem.REQUEST}))
+    for view, span in zip(views, _spans(views, rows), strict=True):
+        require_definition(store, view, *span)
+    return _with_features(con, views, store, rows)
+
+
+def _spans(views: Sequence[FeatureView], rows: pd.DataFrame) -> list[tuple[date, date]]:
+    """Return the days [since, until) of each view's partitions that may hold what the rows ask for."""
+    at = pd.to_datetime(problem.prediction_time(rows), unit="s", utc=True)
+    return [((at.min() - view.ttl).date(), at.max().date() + timedelta(days=1)) for view in views]
+
+
+def _with_features(con: Backend, views: Sequence[FeatureView], store: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what with_features does, of a store whose definitions have been looked at."""
+    keyed = rows.reset_index(drop=True).assign(
+        **problem.entity_columns({name: rows[name].to_numpy() for name in problem.REQUEST})
+    )
     keys = sorted({key for view in views for key in view.keys})  # the joins carry no other column
-    asked = keyed[[*keys, "prediction_time"]].assign(row=np.arange(len(rows)))
+    asked = keyed[[*keys, "prediction_time"]].assign(row=keyed.index)
     con.create_table("_rows", pa.Table.from_pandas(asked, preserve_index=False), overwrite=True)
+    found = []
     try:
-        at = pd.to_datetime(keyed["prediction_time"], unit="s", utc=True)
-        for view in views:
+        for view, (since, until) in zip(views, _spans(views, rows), strict=True):
             held = partition_days(store, view.name)
-            require_days(store, view.name, max(at.min().date(), held[0] if held else date.min), at.max().date())
-        spans = {view.name: ((at.min() - view.ttl).date(), at.max().date() + timedelta(days=1)) for view in views}
-        for view in views:
-            require_definition(store, view, *spans[view.name])
-        offline = {view.name: read(con, partition_files(store, view.name, *spans[view.name])) for view in views}
-        joined = point_in_time(con.table("_rows"), views, offline).drop(*keys, "prediction_time")
-        found: pd.DataFrame = fetch(joined).to_pandas()
+            first = pd.to_datetime(keyed["prediction_time"].min(), unit="s").date()
+            require_days(store, view.name, max(first, held[0] if held else date.min), until - timedelta(days=1))
+            values = read(con, partition_files(store, view.name, since, until))
+            joined = fetch(point_in_time(con.table("_rows"), view, values, as_of=con.name == DUCKDB))
+            found.append(joined.to_pandas().set_index("row").reindex(keyed.index))
     finally:
         con.drop_table("_rows")
-    featured = keyed.reset_index(drop=True).join(found.set_index("row"), validate="one_to_one")
+    featured: pd.DataFrame = pd.concat([keyed, *found], axis=1)
     return featured.assign(**problem.derived_features({name: featured[name].to_numpy() for name in featured.columns}))
 
 
@@ -107,5 +119,5 @@ def training_set(con: Backend, views: Sequence[FeatureView], lake: Path, store: 
     rows = request_rows(con, lake, split.since, split.until)
     known = labels(con, lake, split.since, until)
     labelled = rows.merge(known, on=list(problem.ENTITY), how="inner", validate="one_to_one")
-    featured = with_features(con, views, store, labelled)
+    featured = _with_features(con, views, store, labelled)
     return featured.assign(day=pd.to_datetime(featured["prediction_time"], unit="s").dt.date)

@@ -10,7 +10,7 @@ from contextlib import closing
 import numpy as np
 from flight_delays import bundle, problem
 from flight_delays.features.online import open_store, plan
-from flight_delays.serving.schemas import PredictionRequest
+from flight_delays.serving.schemas import decode
 from flight_delays.settings import Settings
 from harness import due, interleave, ratio, served_state, show, verdict
 from servers import ask, ours, started
@@ -22,7 +22,7 @@ BOUND = 1 / 0.3
 def main() -> None:
     state = served_state()
     body = json.dumps({"flights": due(FLIGHTS)}).encode()
-    request = PredictionRequest.model_validate_json(body).columns()
+    request = decode(body).columns()
     columns = {**request, **problem.entity_columns(request)}
     champion = bundle.load((state / "bundles" / "champion").resolve())
     asked, at = plan(tuple(champion.manifest.views)), columns["prediction_time"]
@@ -41,7 +41,7 @@ def main() -> None:
             raise SystemExit("error: the answers are not the scores of the matrix")
         seconds = interleave({"ours": lambda: ask(server.url, body), "bare": bare}, ROUNDS, warmups=3)
     show(seconds, "ms", 1e3)
-    verdict("serving-bulk", ratio(seconds, "ours", "bare"), BOUND)
+    verdict("serve-bulk", ratio(seconds, "ours", "bare"), BOUND)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def main() -> None:
         sys.exit(f"error: there were other answers: {wrong}")
     if late := sum(asked > ended + RECOVERY for asked, _ in after[503]):
         sys.exit(f"error: {late} requests were refused more than {RECOVERY:g} s after the overload")
-    verdict("serving-overload", p99(during) / p99(before), BOUND)
+    verdict("serve-overload", p99(during) / p99(before), BOUND)
 
 
 if __name__ == "__main__":
