@@ -84,8 +84,7 @@ def collect(
     if len(drift):
         gauge("drift_moved_share", "The share of the inputs that moved.").set(drift["moved"].mean())
         distance = gauge("drift_distance", "How far an input has moved since training.", "feature")
-        known = drift.dropna(subset=["distance"])
-        for feature, value in zip(known["feature"], known["distance"].tolist(), strict=True):
+        for feature, value in drift.set_index("feature")["distance"].dropna().items():
             distance.labels(feature).set(value)
 
     decided = gauge("monitoring_decision", "1 for what the policy decided, 0 for what it did not.", "action")
