@@ -39,7 +39,7 @@ class AuditError(UserError):
 
 
 def fault(error: Exception) -> tuple[str, str]:
-    """Return where a msgspec.ValidationError found a fault, like `flights.3.carrier`, and what is wrong with it."""
+    """Return where a msgspec.ValidationError found a fault, like `rows.3.name`, and what is wrong with it."""
     found = SAID.fullmatch(str(error))
     assert found
     said, path = found.groups("")
