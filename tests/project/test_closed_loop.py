@@ -1,4 +1,4 @@
-"""Thirteen days of the closed loop on Redis: a bad candidate, a forced one, every feature compared. Nothing is replaced.
+"""Thirteen days of the closed loop on Redis: a bad candidate, a forced one, each feature compared. Nothing is replaced.
 
 The demo and the tutorial are six weeks of the same loop on the embedded online store.
 """

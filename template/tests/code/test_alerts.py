@@ -11,9 +11,10 @@ import pytest
 OBSERVABILITY = Path(__file__).resolve().parents[2] / "observability"
 RULES = OBSERVABILITY / "prometheus"
 ALERT = re.compile(r"^ *- alert: (\w+)\n(.*?)(?=^ *- (?:alert|name):|\Z)", re.MULTILINE | re.DOTALL)
-LABELS = re.compile(r"labels: \{severity: (page|ticket), cause: (data|model|service|freshness)\}\n")
+LABELS = re.compile(r"labels: \{severity: (page|ticket), cause: (data|freshness|model|service|skew)\}\n")
 RECEIVERS = {
     ("page", "service"): "team-pager",
+    ("page", "skew"): "team-pager",
     ("page", "data"): "data-owner-pager",
     ("ticket", "service"): "team-chat",
     ("ticket", "model"): "team-chat",

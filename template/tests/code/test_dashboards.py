@@ -32,7 +32,7 @@ def test_a_panel_says_what_it_shows_in_what_unit(board: Any) -> None:
         assert panel["description"]
         assert panel["type"] in ("stat", "timeseries", "heatmap")
         assert panel["fieldConfig"]["defaults"]["unit"]
-        assert [target["refId"] for target in panel["targets"]] == ["A", "B", "C", "D"][: len(panel["targets"])]
+        assert [target["refId"] for target in panel["targets"]] == ["A", "B", "C", "D", "E"][: len(panel["targets"])]
 
 
 def test_panels_lie_side_by_side_on_the_grid(board: Any) -> None:

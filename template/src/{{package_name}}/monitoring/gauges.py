@@ -4,6 +4,7 @@ The run is over before Prometheus could ask it, and in a cluster nothing of its 
 was pushed last, for as long as nothing else is pushed: one gauge says when that was.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 
@@ -17,21 +18,24 @@ from ..lake import partition_days
 from ..landing import quarantined
 from ..settings import Settings
 from ..source import Source
-from .daily import DECISIONS, DRIFT, HELD, PERFORMANCE
+from .daily import DECISIONS, DRIFT, EXPECTED, HELD, PERFORMANCE
 from .labels import read_days
 from .policy import Action
 
 DAY = timedelta(days=1)
-# A column of PERFORMANCE -> the gauge of it, and what it is.
-REALISED = {
-    "coverage": ("label_coverage", "The share of the newest matured day's predictions that have a label."),
-    "count": ("labels_matured", "How many predictions of that day have a label."),
-    "auc": ("model_auc", "The AUC realised on the newest matured day."),
-    "auc_low": ("model_auc_low", "The lower 95 % bound of the realised AUC."),
-    "auc_high": ("model_auc_high", "The upper 95 % bound of the realised AUC."),
-    "calibration_error": ("model_calibration_error", "The calibration error realised on that day."),
-    "label_rate": ("label_rate", "The share of that day's labels that are true."),
-    "mean_score": ("model_mean_score", "The mean probability that was answered on that day."),
+# A column of a table -> the gauge of it, and what it is.
+FIGURES = {
+    EXPECTED: {"expected_auc": ("model_auc_expected", "The AUC that the newest day's scores promise, if calibrated.")},
+    PERFORMANCE: {
+        "coverage": ("label_coverage", "The share of the newest matured day's predictions that have a label."),
+        "count": ("labels_matured", "How many predictions of that day have a label."),
+        "auc": ("model_auc", "The AUC realised on the newest matured day."),
+        "auc_low": ("model_auc_low", "The lower 95 % bound of the realised AUC."),
+        "auc_high": ("model_auc_high", "The upper 95 % bound of the realised AUC."),
+        "calibration_error": ("model_calibration_error", "The calibration error realised on that day."),
+        "label_rate": ("label_rate", "The share of that day's labels that are true."),
+        "mean_score": ("model_mean_score", "The mean probability that was answered on that day."),
+    },
 }
 
 
@@ -69,10 +73,11 @@ def collect(
     gauge("label_coverage_minimum", "The label coverage below which figures mean nothing.").set(
         problem.MINIMUM_COVERAGE
     )
-    realised = _newest(settings, PERFORMANCE, day)
-    for column in REALISED.keys() & set(realised.columns):
-        if pd.notna(value := realised[column].iloc[0]):
-            gauge(*REALISED[column]).set(value)
+    for table, columns in FIGURES.items():
+        rows = _newest(settings, table, day)
+        for column in columns.keys() & set(rows.columns):
+            for value in rows[column].dropna():
+                gauge(*columns[column]).set(value)
     if champion:
         gauge("model_auc_promised", "The champion's AUC on its own test week.").set(champion.metrics["auc"])
         trained = date.fromisoformat(champion.trained_until)
@@ -88,9 +93,12 @@ def collect(
             distance.labels(feature).set(value)
 
     decided = gauge("monitoring_decision", "1 for what the policy decided, 0 for what it did not.", "action")
-    action = read_days(settings.monitoring, DECISIONS, [day])["action"].iloc[-1]
-    for one in Action:
-        decided.labels(one.value).set(one.value == action)
+    last = read_days(settings.monitoring, DECISIONS, [day]).iloc[-1]
+    for action in Action:
+        decided.labels(action.value).set(action.value == last["action"])
+    skewed = json.loads(last["evidence"])["skewed"]
+    if skewed is not None:
+        gauge("features_skewed", "Inputs that were served otherwise than training has them.").set(len(skewed))
     return registry
 
 
