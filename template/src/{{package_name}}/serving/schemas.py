@@ -33,8 +33,9 @@ class PredictionRequest(Struct, frozen=True, forbid_unknown_fields=True, rename=
         return dict(zip(problem.REQUEST, map(_array, zip(*values, strict=True)), strict=True))
 
 
-# What stands in the OpenAPI description for it.
-(SCHEMA,), SCHEMAS = msgspec.json.schema_components([PredictionRequest], ref_template="#/components/schemas/{name}")
+# What stands in the OpenAPI description for it. There `$` is the end and nothing else, so that `(?!\n)` says nothing.
+(SCHEMA,), python = msgspec.json.schema_components([PredictionRequest], ref_template="#/components/schemas/{name}")
+SCHEMAS = msgspec.json.decode(msgspec.json.encode(python).replace(rb"(?!\\n)$", b"$"))
 BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": SCHEMA}}}}
 
 decode = msgspec.json.Decoder(PredictionRequest).decode
