@@ -3,9 +3,9 @@
 import ast
 import hashlib
 import re
+import resource
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -110,14 +110,21 @@ def test_makefile_lists_its_commands(project, require_tool: Callable[[str], str]
 
 
 def test_copy_takes_less_than_three_seconds(template: Path, golden: dict[str, Any], tmp_path: Path):
+    """Of the processor: other tests run at the same time."""
+
+    def spent() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
     answers = tmp_path / "answers.yml"
     answers.write_text(yaml.safe_dump(golden), encoding="utf-8")
     seconds = []
     for attempt in range(3):
         copy = [sys.executable, "-m", "copier", "copy", "--quiet", "--defaults", "--data-file", str(answers)]
-        start = time.monotonic()
+        before = spent()
         subprocess.run([*copy, str(template), str(tmp_path / str(attempt))], check=True)
-        seconds.append(time.monotonic() - start)
+        seconds.append(spent() - before)
+    print(f"{min(seconds):.2f} s of the processor")
     assert min(seconds) < 3.0, seconds
 
 
