@@ -109,23 +109,22 @@ def test_makefile_lists_its_commands(project, require_tool: Callable[[str], str]
         assert f"make {target} " in run.stdout
 
 
-def test_copy_takes_less_than_three_seconds(template: Path, golden: dict[str, Any], tmp_path: Path):
-    """Of the processor: other tests run at the same time."""
+def test_a_copy_takes_at_most_eight_times_the_start_of_copier(template: Path, golden: dict[str, Any], tmp_path: Path):
+    """Of the processor's time, as other tests run meanwhile. So the template runs nothing of its own after the copy."""
 
-    def spent() -> float:
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return used.ru_utime + used.ru_stime
+    def spent(*words: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "copier", *words], check=True, stdout=subprocess.DEVNULL)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     answers = tmp_path / "answers.yml"
     answers.write_text(yaml.safe_dump(golden), encoding="utf-8")
-    seconds = []
-    for attempt in range(3):
-        copy = [sys.executable, "-m", "copier", "copy", "--quiet", "--defaults", "--data-file", str(answers)]
-        before = spent()
-        subprocess.run([*copy, str(template), str(tmp_path / str(attempt))], check=True)
-        seconds.append(spent() - before)
-    print(f"{min(seconds):.2f} s of the processor")
-    assert min(seconds) < 3.0, seconds
+    copy = ("copy", "--quiet", "--defaults", "--data-file", str(answers), str(template))
+    start = min(spent("--version") for _ in range(3))
+    seconds = min(spent(*copy, str(tmp_path / str(attempt))) for attempt in range(3))
+    print(f"{seconds:.2f} s against {start:.2f} s")
+    assert seconds < 8 * start
 
 
 @pytest.mark.filterwarnings("ignore:Dirty template changes", "ignore:The repository .* is a shallow clone")
