@@ -29,7 +29,7 @@ import numpy as np
 from flight_delays.features.online import Found, OnlineStore, open_store
 from flight_delays.serving.prediction_log import PredictionLog
 from flight_delays.serving.predictor import Predictor
-from flight_delays.serving.schemas import decode
+from flight_delays.serving.schemas import columns, decode
 from flight_delays.settings import Settings
 from harness import AS_OF, due, run, served_state, verdict
 
@@ -86,7 +86,7 @@ def redis_server(program: str, folder: str) -> Iterator[str]:
 
 def requests(flights: list[dict[str, Any]], together: int) -> list[Mapping[str, Any]]:
     """Return the columns of TOGETHER requests of so many flights each, no two of which are the same."""
-    return [decode(json.dumps({"flights": flights[n : n + together]}).encode()).columns() for n in range(TOGETHER)]
+    return [columns(decode(json.dumps({"flights": flights[n : n + together]}).encode()).rows) for n in range(TOGETHER)]
 
 
 def check(together: Mapping[str, Found], alone: Mapping[str, Sequence[Found]]) -> None:
@@ -121,9 +121,13 @@ def main() -> None:
             predictor.refresh()
             predictors[name] = (predictor, timed)
         found = {
-            name: predictor.predict(asked[TOGETHER][0], "check").found for name, (predictor, _) in predictors.items()
+            name: predictor.predict(asked[TOGETHER][0], [("check", TOGETHER)]).found
+            for name, (predictor, _) in predictors.items()
         }
-        check(found, {name: [p.predict(one, "check").found for one in asked[1]] for name, (p, _) in predictors.items()})
+        check(
+            found,
+            {name: [p.predict(one, [("check", 1)]).found for one in asked[1]] for name, (p, _) in predictors.items()},
+        )
         seconds: dict[tuple[str, str, int], list[float]] = defaultdict(list)
         turns = [(name, count) for name in predictors for count in asked]
         draw = random.Random(7)
@@ -131,12 +135,12 @@ def main() -> None:
             for name, count in draw.sample(turns, len(turns)):
                 predictor, timed = predictors[name]
                 started = time.perf_counter()
-                predictor.predict(asked[count][number % TOGETHER], "bench")
+                predictor.predict(asked[count][number % TOGETHER], [("bench", count)])
                 seconds["request", name, count].append(time.perf_counter() - started)
                 seconds["read", name, count].append(timed.seconds)
         for name, count in turns:
             predictor, timed = predictors[name]
-            predictor.predict(asked[count][0], "bench")
+            predictor.predict(asked[count][0], [("bench", count)])
             seconds["again", name, count] = [timed.again() for _ in range(ROUNDS)]
     read = found["SQLite"]
     missing = sum(read.missing.values()) / (len(read.missing) * TOGETHER)

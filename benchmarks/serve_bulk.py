@@ -10,7 +10,7 @@ from contextlib import closing
 import numpy as np
 from flight_delays import bundle, problem
 from flight_delays.features.online import open_store, plan
-from flight_delays.serving.schemas import decode
+from flight_delays.serving import schemas
 from flight_delays.settings import Settings
 from harness import due, interleave, ratio, served_state, show, verdict
 from servers import ask, ours, started
@@ -22,7 +22,7 @@ BOUND = 1 / 0.3
 def main() -> None:
     state = served_state()
     body = json.dumps({"flights": due(FLIGHTS)}).encode()
-    request = decode(body).columns()
+    request = schemas.columns(schemas.decode(body).rows)
     columns = {**request, **problem.entity_columns(request)}
     champion = bundle.load((state / "bundles" / "champion").resolve())
     asked, at = plan(tuple(champion.manifest.views)), columns["prediction_time"]

@@ -73,8 +73,9 @@ class Running:
         return sum(int(fields[11]) + int(fields[12]) for fields in self._processes()) / TICKS
 
     def megabytes(self) -> float:
-        """Return the resident memory of its largest process."""
-        return max(int(fields[21]) for fields in self._processes()) * PAGE / 1e6
+        """Return the resident memory of the process that answers: of all, it has worked most."""
+        worked = max(self._processes(), key=lambda fields: int(fields[11]) + int(fields[12]))
+        return int(worked[21]) * PAGE / 1e6
 
     def _processes(self) -> Iterator[list[str]]:
         """Yield the fields of /proc/PID/stat, from the third on, of the server's process and of all that it started."""

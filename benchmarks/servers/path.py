@@ -28,8 +28,8 @@ class NoLog:
 
     fault = ""
 
-    def append(self, records: Any) -> None:
-        """Forget an answer."""
+    def append(self, *answers: Any) -> None:
+        """Forget some answers."""
 
     def probe(self) -> None:
         """Find everything well."""

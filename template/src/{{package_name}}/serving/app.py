@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
@@ -28,6 +28,7 @@ from .schemas import (
     Ready,
     ServedVersion,
     answer_body,
+    columns,
     decode,
     describe_body,
     refused,
@@ -80,13 +81,14 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, trace
             return "no verified champion is loaded yet; promote a version, or wait"
         return predictor.log.fault
 
-    def is_ready(_: bytes, __: str) -> Reply:
+    def is_ready(asked: Sequence[tuple[bytes, str]]) -> list[Reply]:
         if why := unready():
-            return refusal(503, why)
-        return Reply(200, Ready(status="ready", degraded=list(predictor.degraded)).model_dump_json().encode())
+            return [refusal(503, why)] * len(asked)
+        ready = Ready(status="ready", degraded=list(predictor.degraded))
+        return [Reply(200, ready.model_dump_json().encode())] * len(asked)
 
-    def is_live(_: bytes, __: str) -> Reply:
-        return Reply(200, Live(status="live").model_dump_json().encode())
+    def is_live(asked: Sequence[tuple[bytes, str]]) -> list[Reply]:
+        return [Reply(200, Live(status="live").model_dump_json().encode())] * len(asked)
 
     app = FastAPI(title=problem.NAME, version="1", lifespan=lifespan, responses=_problems(500))
     answer = _answering(settings.maximum_rows, predictor, shadows, metrics)
@@ -149,27 +151,42 @@ def create_app(settings: Settings, predictor: Predictor, metrics: Metrics, trace
 
 
 def _answering(maximum_rows: int, predictor: Predictor, shadows: Shadows, metrics: Metrics) -> Handler:
-    """Return the function that answers a request for predictions."""
+    """Return the function that answers requests for predictions, all of them by one read, one score and one write."""
 
-    def answer(body: bytes, request_id: str) -> Reply:
+    def take(body: bytes) -> list[problem.Request] | Reply:
         try:
-            asked = decode(body)
+            rows = decode(body).rows
         except ValueError as error:
             return refusal(422, refused(error))
-        if len(asked.rows) > maximum_rows:
-            detail = f"{len(asked.rows)} are too many; send at most {maximum_rows} in a request"
+        if len(rows) > maximum_rows:
+            detail = f"{len(rows)} are too many; send at most {maximum_rows} in a request"
             return refusal(422, f"{problem.ROWS}: {detail}")
+        return rows
+
+    def answer(asked: Sequence[tuple[bytes, str]]) -> list[Reply]:
+        taken = [(take(body), request_id) for body, request_id in asked]
+        good = [(rows, request_id) for rows, request_id in taken if isinstance(rows, list)]
+        answers = iter(score(good) if good else ())
+        return [next(answers) if isinstance(rows, list) else rows for rows, _ in taken]
+
+    def score(good: Sequence[tuple[list[problem.Request], str]]) -> list[Reply]:
+        requests = [(request_id, len(rows)) for rows, request_id in good]
         try:
-            given = predictor.predict(asked.columns(), request_id)
+            given = predictor.predict(columns([row for rows, _ in good for row in rows]), requests)
         except UserError as error:
-            return refusal(503, str(error), RETRY_AFTER)
+            return [refusal(503, str(error), RETRY_AFTER)] * len(good)
         except OSError as error:
             detail = f"the prediction log cannot be written ({error.strerror}), so no answer is given; try later"
-            return refusal(503, detail, RETRY_AFTER)
+            return [refusal(503, detail, RETRY_AFTER)] * len(good)
         metrics.answered(given.version, given.probabilities, given.found)
-        content = answer_body(request_id, given.version, given.probabilities, given.degraded)
-        after = partial(shadows.offer, given.job) if given.job else None
-        return Reply(200, content, version=given.version, after=after)
+        replies, start = [], 0
+        for request_id, rows in requests:
+            scores = given.probabilities[start : (start := start + rows)]
+            content = answer_body(request_id, given.version, scores, given.degraded)
+            replies.append(Reply(200, content, version=given.version))
+        if given.job:  # when all of them are answered
+            replies[-1] = replies[-1]._replace(after=partial(shadows.offer, given.job))
+        return replies
 
     return answer
 

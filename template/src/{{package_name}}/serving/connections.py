@@ -11,7 +11,6 @@ request would cost more.
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from http import HTTPStatus
 from math import inf
 from typing import Any
@@ -51,8 +50,11 @@ class _Exchange:
 
     message_event = asyncio.Event()  # nobody waits for it
 
-    def __init__(self, route: Route, headers: Headers, keep_alive: bool, expects: bool) -> None:
+    def __init__(
+        self, connection: "_Connection", route: Route, headers: Headers, keep_alive: bool, expects: bool
+    ) -> None:
         self.route = route
+        self._connection = connection
         self.headers = headers
         self.keep_alive = keep_alive
         self.expects = expects
@@ -61,6 +63,21 @@ class _Exchange:
         self.whole = self.response_complete = self.disconnected = False
         self.visit: Visit | None = None
         """Set when its turn on the connection has come, unless it was shed."""
+
+    @property
+    def seen(self) -> Visit:
+        """The visit, once it is set."""
+        assert self.visit
+        return self.visit
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client is gone."""
+        return self._connection.transport.is_closing()
+
+    def reply(self, reply: Reply) -> None:
+        """Send the answer."""
+        self._connection.answer(self, reply)
 
 
 class _Connection(HttpToolsProtocol):
@@ -122,8 +139,8 @@ class _Connection(HttpToolsProtocol):
                 self.cycle.keep_alive = False  # the client's next request goes to another server
             return
         before, keep_alive = self.cycle, self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
-        route = route or Route(method.decode(), UNKNOWN, lambda *_: TOO_MANY, predicts=True)
-        self.cycle = _Exchange(route, dict(self.headers), keep_alive, self.expect_100_continue)
+        route = route or Route(method.decode(), UNKNOWN, lambda asked: [TOO_MANY for _ in asked], predicts=True)
+        self.cycle = _Exchange(self, route, dict(self.headers), keep_alive, self.expect_100_continue)
         if before is None or before.response_complete:
             self._begin(self.cycle)
         else:
@@ -137,7 +154,7 @@ class _Connection(HttpToolsProtocol):
         elif not exchange.response_complete:
             exchange.body = exchange.body + body if exchange.body else body
             if exchange.visit and (reply := self._front.too_large(len(exchange.body))):
-                self._answer(exchange, reply)
+                self.answer(exchange, reply)
 
     def on_message_complete(self) -> None:
         self._arrived, self._receiving = 0, False
@@ -174,9 +191,9 @@ class _Connection(HttpToolsProtocol):
             return
         exchange.visit = front.begin(route.method, exchange.headers)
         if self._beyond and route.predicts:
-            self._answer(exchange, TOO_MANY)
+            self.answer(exchange, TOO_MANY)
         elif reply := front.refuse(route, exchange.headers) or front.too_large(len(exchange.body)):
-            self._answer(exchange, reply)
+            self.answer(exchange, reply)
         elif exchange.whole:
             self._hand_over(exchange)
         elif exchange.expects:
@@ -191,23 +208,15 @@ class _Connection(HttpToolsProtocol):
 
     def _hand_over(self, exchange: _Exchange) -> None:
         if not exchange.route.predicts:
-            self._work(exchange)
+            self._front.answer([exchange])
         elif self._front.full:
-            self._answer(exchange, OVERLOAD)
+            self.answer(exchange, OVERLOAD)
         else:
-            self._front.turns.add(partial(self._work, exchange))
+            self._front.turns.add(exchange)
 
-    def _work(self, exchange: _Exchange) -> None:
-        """Let the route answer, unless the client has gone meanwhile."""
-        assert exchange.visit
-        if self.transport.is_closing():
-            self._front.end(exchange.visit, exchange.route.path, GONE)
-        else:
-            self._answer(exchange, self._front.answer(exchange.route, exchange.body, exchange.visit))
-
-    def _answer(self, exchange: _Exchange, reply: Reply) -> None:
-        front, visit = self._front, exchange.visit
-        assert visit
+    def answer(self, exchange: _Exchange, reply: Reply) -> None:
+        """Send the answer to a request."""
+        front, visit = self._front, exchange.seen
         # A client that was not told to send the body may send it all the same, or the next request in its place.
         if reply.close or front.draining or (exchange.expects and not exchange.whole):
             exchange.keep_alive = False

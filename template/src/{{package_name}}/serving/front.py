@@ -10,10 +10,10 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
-from itertools import count
-from typing import Any, NamedTuple
+from itertools import count, groupby
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote
 
 import httptools
@@ -52,8 +52,11 @@ class Reply(NamedTuple):
     """What is done when the answer was sent."""
 
 
-Handler = Callable[[bytes, str], Reply]
-"""From the body and the id of a request to its answer; it runs in the event loop, and waits for nothing."""
+Handler = Callable[[Sequence[tuple[bytes, str]]], list[Reply]]
+"""From the body and the id of each of some requests to their answers; it runs in the event loop, and waits for nothing.
+
+Each is answered as it would be alone.
+"""
 
 
 class Route(NamedTuple):
@@ -75,6 +78,27 @@ class Visit(NamedTuple):
     span: Any
 
 
+class Asked(Protocol):
+    """A request for a route, that waits for its answer."""
+
+    body: bytes
+
+    @property
+    def route(self) -> Route:
+        """What answers it."""
+
+    @property
+    def seen(self) -> Visit:
+        """What `Front.begin` returned of it."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether its client is gone."""
+
+    def reply(self, reply: Reply) -> None:
+        """Send the answer, and call `Front.end`."""
+
+
 class Front:
     """What all connections of a process share: `routes`, and `app` for all the rest."""
 
@@ -92,7 +116,7 @@ class Front:
         """Requests that are not answered yet."""
         self.shed = 0
         """Predictions that were refused, since `tell` was called, before anything was done for them."""
-        self.turns = Turns()
+        self.turns: Turns[Asked] = Turns(self._take)
         """Predictions whose requests are here, whole."""
         self._app = app
         self._routes = {(route.method.encode(), route.path.encode()): route for route in routes}
@@ -162,16 +186,41 @@ class Front:
         detail = f"the body is larger than {self._maximum} bytes; send fewer rows in a request"
         return refusal(413, detail, close=True)  # the rest of it is not read
 
-    def answer(self, route: Route, body: bytes, visit: Visit) -> Reply:
-        """Return the route's answer. An error that it does not know is told to the log, not to the client."""
+    def answer(self, requests: Sequence[Asked]) -> None:
+        """Answer some requests for one route. An error that it does not know is told to the log, not to the client."""
+        alone = len(requests) == 1
+        if self._traces and not alone:  # the spans below a request's are its own
+            for one in requests:
+                self.answer([one])
+            return
+        asked = [(one.body, one.seen.request_id) for one in requests]
+        handler, visit = requests[0].route.answer, requests[0].seen
         try:
-            if self._traces:
-                reply: Reply = self._traces.within(visit.span, lambda: route.answer(body, visit.request_id))
-                return reply
-            return route.answer(body, visit.request_id)
+            replies: list[Reply] = (
+                self._traces.within(visit.span, lambda: handler(asked)) if self._traces else handler(asked)
+            )
         except Exception:
+            if not alone:  # one of them spoils it for the others
+                for one in requests:
+                    self.answer([one])
+                return
             logger.exception("request %s failed", visit.request_id)
-            return refusal(500, f"the server made a mistake; its log tells more about the request {visit.request_id}")
+            detail = f"the server made a mistake; its log tells more about the request {visit.request_id}"
+            replies = [refusal(500, detail)]
+        for one, reply in zip(requests, replies, strict=True):
+            one.reply(reply)
+
+    def _take(self, waiting: list[Asked]) -> None:
+        """Answer the requests whose clients are still there."""
+        for _, requests in groupby(waiting, lambda one: one.route.answer):
+            here = []
+            for one in requests:
+                if one.gone:
+                    self.end(one.seen, one.route.path, GONE)
+                else:
+                    here.append(one)
+            if here:
+                self.answer(here)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the application answer a request that has no route."""

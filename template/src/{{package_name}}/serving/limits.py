@@ -1,8 +1,9 @@
-"""Predictions take turns, and past a number of them that wait the next one is refused at once.
+"""Predictions take turns, those that wait are answered together, and past a number of them the next one is refused.
 
 A prediction occupies the event loop until it is answered. Were each one made as soon as its request is read, a burst of
 them would be one long stretch in which nothing else is looked at, and nobody could say how many wait. With turns the
 loop reads what has arrived every few milliseconds: health is answered then, and what is too much is refused then.
+Nobody waits for company: a request that comes alone is answered alone.
 """
 
 import asyncio
@@ -10,36 +11,51 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
 RETRY_AFTER = (b"retry-after", b"1")  # seconds: until a server is free again, or has asked a store again
 SLICE = 0.005  # seconds of predictions between two looks at what has arrived; one that takes longer is not cut
+TOGETHER = 50_000  # bytes of bodies that are answered together; a larger one is answered alone
 
 logger = logging.getLogger(__name__)
 
 
-class Turns:
-    """A queue of calls that wait for the event loop, first come, first served."""
+class Waiting(Protocol):
+    """A request that is here, whole."""
 
-    def __init__(self) -> None:
-        self._waiting: deque[Callable[[], None]] = deque()
+    body: bytes
+
+
+W = TypeVar("W", bound=Waiting)
+
+
+class Turns(Generic[W]):
+    """Requests that wait for the event loop, first come, first served. `answer` gets some of them at once."""
+
+    def __init__(self, answer: Callable[[list[W]], None]) -> None:
+        self._answer = answer
+        self._waiting: deque[W] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, call: Callable[[], None]) -> None:
-        """Make a call in its turn. What it raises is told to the log."""
+    def add(self, request: W) -> None:
+        """Have a request answered in its turn. What `answer` raises is told to the log."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._work)  # whoever arrived with this one is seen before it
-        self._waiting.append(call)
+        self._waiting.append(request)
 
     def _work(self) -> None:
         end = time.perf_counter() + SLICE
         while self._waiting:
+            some = [self._waiting.popleft()]
+            size = len(some[0].body)
+            while self._waiting and (size := size + len(self._waiting[0].body)) <= TOGETHER:
+                some.append(self._waiting.popleft())
             try:
-                self._waiting[0]()
+                self._answer(some)
             except Exception:
                 logger.exception("a turn failed")
-            self._waiting.popleft()
             if self._waiting and time.perf_counter() >= end:
                 asyncio.get_running_loop().call_soon(self._work)
                 return

@@ -9,6 +9,8 @@ import os
 import sys
 import threading
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,16 +43,16 @@ class PredictionLog:
         """One sentence why answers cannot be logged, or empty: set by an append that fails, and by each `probe`."""
         return self._fault
 
-    def append(self, answer: Answer) -> None:
-        """Write the answer to one request before returning, the rows of each UTC day whole or not at all.
+    def append(self, *answers: Answer) -> None:
+        """Write the answers to some requests before returning, the rows of each UTC day whole or not at all.
 
         NaN becomes null. Raises OSError (disk full): no answer may be sent.
         """
-        self._write(self._answers, answer)
+        self._write(self._answers, answers)
 
-    def append_shadows(self, line: Line) -> None:
-        """Write the scores of the answer's shadows, after the answer itself. Raises OSError as append."""
-        self._write(self._shadows, line)
+    def append_shadows(self, *lines: Line) -> None:
+        """Write the scores of the answers' shadows, after the answers themselves. Raises OSError as append."""
+        self._write(self._shadows, lines)
 
     def probe(self) -> None:
         """Find out whether a request would fit, by writing as much, and set `fault`; takes about a millisecond.
@@ -77,9 +79,9 @@ class PredictionLog:
         for writer in (self._answers, self._shadows):
             writer.close()
 
-    def _write(self, writer: "_Writer", line: Line) -> None:
+    def _write(self, writer: "_Writer", lines: Sequence[Line]) -> None:
         try:
-            writer.write(line)
+            writer.write(lines)
         except OSError as error:
             self._fault = _sentence(error)
             raise
@@ -95,12 +97,14 @@ class _Writer:
         self._open: dict[int, _Segment] = {}  # by days since 1970
         self._lock = threading.Lock()
 
-    def write(self, line: Line) -> None:
-        days = [at // DAY for at in line.prediction_time]
-        of_days = set(days)
-        for day in of_days:
-            part = line if len(of_days) == 1 else segments.pick(line, [of == day for of in days])
-            content = encode((part,))
+    def write(self, lines: Sequence[Line]) -> None:
+        of_days: defaultdict[int, list[Line]] = defaultdict(list)
+        for line in lines:
+            days = [at // DAY for at in line.prediction_time]
+            for day in (alike := set(days)):
+                of_days[day].append(line if len(alike) == 1 else segments.pick(line, [of == day for of in days]))
+        for day, parts in of_days.items():
+            content = encode(parts)
             with self._lock:
                 segment = self._open.get(day)
                 if segment is None or segment.size >= self._segment_bytes or segment.is_gone():

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,6 +20,7 @@ from .shadows import Job
 
 CHAMPION = "champion"
 ALIASES = (CHAMPION, "challenger", "previous")
+LOGGED = (("prediction_time",), problem.REQUEST, problem.NUMERIC)
 ONLINE_STORE = "online store"  # what an answer is called degraded by
 
 logger = logging.getLogger(__name__)
@@ -128,9 +129,10 @@ class Predictor:
         self.log.probe()
         self.lookup.probe()
 
-    def predict(self, request: Columns, request_id: str) -> Answer:
+    def predict(self, asked: Columns, requests: Sequence[tuple[str, int]]) -> Answer:
         """Score rows (problem.REQUEST columns) and log them; the rows are on disk when this returns.
 
+        `requests` are those that the rows belong to, in their order: the id of each, and how many rows are its.
         Raises BundleError when no champion is loaded, DataError when the online store is away and the champion does
         not answer without it, and OSError when the log cannot be written.
         """
@@ -139,7 +141,7 @@ class Predictor:
         champion = cast.served.get(CHAMPION)
         if champion is None:
             raise BundleError("no model is loaded yet; promote a version and wait until /healthz/ready answers 200")
-        columns = {**request, **problem.entity_columns(request)}
+        columns = {**asked, **problem.entity_columns(asked)}
         at = columns["prediction_time"]
         rows = 1 if isinstance(at, int) else len(at)
         found = self.lookup.read(cast.plan, columns, at)
@@ -148,8 +150,8 @@ class Predictor:
         columns.update(found.features)
         columns.update(problem.derived_features(columns))
         scores = champion.bundle.scores(columns, rows)
-        self.log.append(_logged(request_id, columns, champion.version, scores, time.perf_counter() - started))
-        job = Job(request_id, rows, columns, cast.shadows) if cast.shadows else None
+        self.log.append(*_logged(requests, columns, champion.version, scores, time.perf_counter() - started))
+        job = Job(requests, rows, columns, cast.shadows) if cast.shadows else None
         return Answer(champion.version, scores, found, (ONLINE_STORE,) if found.away else (), job)
 
     def _load(self, target: str) -> Served:
@@ -185,18 +187,25 @@ def _target(link: Path) -> str:
         return ""
 
 
-def _logged(request_id: str, columns: Columns, version: str, scores: list[float], elapsed: float) -> Logged:
-    alone = len(scores) == 1
-    return Logged(
-        request_id=request_id,
-        row=list(range(len(scores))),
-        prediction_time=_values(columns, ("prediction_time",), alone)["prediction_time"],
-        scores={CHAMPION: Scores(version, scores)},
-        answered_at=datetime.now(UTC),
-        milliseconds=round(elapsed * 1000, 3),
-        request=_values(columns, problem.REQUEST, alone),
-        features=_values(columns, problem.NUMERIC, alone),
-    )
+def _logged(
+    requests: Sequence[tuple[str, int]], columns: Columns, version: str, scores: list[float], elapsed: float
+) -> Iterator[Logged]:
+    """Yield what the log keeps of each request."""
+    now, milliseconds = datetime.now(UTC), round(elapsed * 1000, 3)
+    times, asked, inputs = (_values(columns, names, len(scores) == 1) for names in LOGGED)
+    start = 0
+    for request_id, rows in requests:
+        mine = slice(start, start := start + rows)
+        yield Logged(
+            request_id=request_id,
+            row=list(range(rows)),
+            prediction_time=times["prediction_time"][mine],
+            scores={CHAMPION: Scores(version, scores[mine])},
+            answered_at=now,
+            milliseconds=milliseconds,
+            request={name: values[mine] for name, values in asked.items()} if rows < len(scores) else asked,
+            features={name: values[mine] for name, values in inputs.items()} if rows < len(scores) else inputs,
+        )
 
 
 def _values(columns: Columns, names: Sequence[str], alone: bool) -> dict[str, Sequence[Any]]:

@@ -24,14 +24,6 @@ class PredictionRequest(Struct, frozen=True, forbid_unknown_fields=True, rename=
 
     rows: Rows
 
-    def columns(self) -> dict[str, Any]:
-        """Return problem.REQUEST: of one row its values, of n rows arrays of n; instants as (int64) UTC seconds."""
-        values = map(msgspec.structs.astuple, self.rows)
-        if len(self.rows) == 1:
-            columns = dict(zip(problem.REQUEST, next(values), strict=True))
-            return columns | {name: int(columns[name].timestamp()) for name in problem.INSTANTS}
-        return dict(zip(problem.REQUEST, map(_array, zip(*values, strict=True)), strict=True))
-
 
 # What stands in the OpenAPI description for it. There `$` is the end and nothing else, so that `(?!\n)` says nothing.
 (SCHEMA,), python = msgspec.json.schema_components([PredictionRequest], ref_template="#/components/schemas/{name}")
@@ -125,6 +117,15 @@ def answer_body(request_id: str, version: str, scores: Sequence[float], degraded
             "degraded": degraded,
         }
     )
+
+
+def columns(rows: Sequence[problem.Request]) -> dict[str, Any]:
+    """Return problem.REQUEST: of one row its values, of n rows arrays of n; instants as (int64) UTC seconds."""
+    values = map(msgspec.structs.astuple, rows)
+    if len(rows) == 1:
+        found = dict(zip(problem.REQUEST, next(values), strict=True))
+        return found | {name: int(found[name].timestamp()) for name in problem.INSTANTS}
+    return dict(zip(problem.REQUEST, map(_array, zip(*values, strict=True)), strict=True))
 
 
 def refused(error: ValueError) -> str:

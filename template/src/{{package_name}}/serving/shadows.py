@@ -3,7 +3,7 @@
 import logging
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..bundle import Bundle
@@ -16,10 +16,12 @@ logger = logging.getLogger(__name__)
 
 
 class Job(NamedTuple):
-    """An answered request of some rows, and the versions that have yet to score it, by alias."""
+    """Requests that were answered together, and the versions that have yet to score them, by alias."""
 
-    request_id: str
+    requests: Sequence[tuple[str, int]]
+    """The id of each, and how many of the rows are its."""
     rows: int
+    """Of all of them."""
     columns: Mapping[str, Any]
     shadows: Mapping[str, tuple[str, Bundle]]
 
@@ -58,9 +60,10 @@ class Shadows:
     def _work(self) -> None:
         while job := self._queue.get():
             try:
-                self._log.append_shadows(_line(job))
+                self._log.append_shadows(*_lines(job))
             except Exception:  # whatever it is, it is no reason to stop, and nobody is told but the metrics and the log
-                logger.exception("the shadows of request %s are dropped", job.request_id)
+                ids = ", ".join(request_id for request_id, _ in job.requests)
+                logger.exception("the shadows of these requests are dropped: %s", ids)
                 self._drop(job)
             with self._lock:
                 self._waiting -= job.rows
@@ -70,10 +73,12 @@ class Shadows:
             self._dropped(alias, job.rows)
 
 
-def _line(job: Job) -> Line:
+def _lines(job: Job) -> Iterator[Line]:
     at = job.columns["prediction_time"]
     times = [at] if job.rows == 1 else at.tolist()
-    scores = {
-        alias: Scores(version, model.scores(job.columns, job.rows)) for alias, (version, model) in job.shadows.items()
-    }
-    return Line(job.request_id, list(range(job.rows)), times, scores)
+    scores = {alias: (version, model.scores(job.columns, job.rows)) for alias, (version, model) in job.shadows.items()}
+    start = 0
+    for request_id, rows in job.requests:
+        mine = slice(start, start := start + rows)
+        said = {alias: Scores(version, found[mine]) for alias, (version, found) in scores.items()}
+        yield Line(request_id, list(range(rows)), times[mine], said)
