@@ -65,7 +65,7 @@ serve ui report:
 	@$(MAKE) --no-print-directory -C build/demo $@ $(PASS)
 
 test: .venv/.ready ## Run every test: rendering, the locks, and generated projects
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.ready ## Check the style of the template's own tests
 	$(BIN)/ruff check
