@@ -116,7 +116,7 @@ class Front:
         """Requests that are not answered yet."""
         self.shed = 0
         """Predictions that were refused, since `tell` was called, before anything was done for them."""
-        self.turns: Turns[Asked] = Turns(self._take)
+        self.turns = Turns(self._take)
         """Predictions whose requests are here, whole."""
         self._app = app
         self._routes = {(route.method.encode(), route.path.encode()): route for route in routes}

@@ -11,7 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Any
 
 RETRY_AFTER = (b"retry-after", b"1")  # seconds: until a server is free again, or has asked a store again
 SLICE = 0.005  # seconds of predictions between two looks at what has arrived; one that takes longer is not cut
@@ -20,26 +20,20 @@ TOGETHER = 50_000  # bytes of bodies that are answered together; a larger one is
 logger = logging.getLogger(__name__)
 
 
-class Waiting(Protocol):
-    """A request that is here, whole."""
+class Turns:
+    """Requests that wait for the event loop, first come, first served. `answer` gets some of them at once.
 
-    body: bytes
+    All that is known of a request here is that it has a `body`.
+    """
 
-
-W = TypeVar("W", bound=Waiting)
-
-
-class Turns(Generic[W]):
-    """Requests that wait for the event loop, first come, first served. `answer` gets some of them at once."""
-
-    def __init__(self, answer: Callable[[list[W]], None]) -> None:
+    def __init__(self, answer: Callable[[list[Any]], None]) -> None:
         self._answer = answer
-        self._waiting: deque[W] = deque()
+        self._waiting: deque[Any] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, request: W) -> None:
+    def add(self, request: Any) -> None:
         """Have a request answered in its turn. What `answer` raises is told to the log."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._work)  # whoever arrived with this one is seen before it
