@@ -16,7 +16,7 @@ from harness import due, served_state, verdict
 from servers import ours, rival_python, started
 
 LEAST = 5_000
-EACH = 2_000  # of each phase and path that takes a body
+EACH = 2_500  # of each phase and path that takes a body
 SETTINGS = """
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", 422]
