@@ -10,7 +10,8 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,16 +43,10 @@ def append(path: Path, entry: Entry) -> None:
     its own says so: what it was about may have happened.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-            whole = content[: content.rfind(b"\n") + 1]
+        with turn(path) as (descriptor, whole, half):
             last = _last_sha256(whole)
             added = b""
-            if half := content[len(whole) :]:
-                os.ftruncate(descriptor, len(whole))
+            if half:
                 found = {"half_a_line": half.decode(errors="replace")}
                 mended = Entry(entry.at, MEND, "", "a process was killed while it wrote this line", found)
                 added, last = _encode(mended, last)
@@ -59,13 +54,30 @@ def append(path: Path, entry: Entry) -> None:
             _write(descriptor, added + line, len(whole))
             if not whole:
                 _keep_name(path.parent)
-        finally:
-            os.close(descriptor)  # and with it the lock
     except OSError as error:
         raise AuditError(
             f"{entry.action} of version {entry.version} cannot be put on record in {path} ({error.strerror}); "
             "free some space or mend the rights, then look at `registry status` for what holds"
         ) from error
+
+
+@contextmanager
+def turn(path: Path) -> Iterator[tuple[int, bytes, bytes]]:
+    """Wait for one's turn to append to a file of lines, and return its descriptor and its lines. Raises OSError.
+
+    The last value is half a line that a kill left behind at the end; it is taken off.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+        whole = content[: content.rfind(b"\n") + 1]
+        if half := content[len(whole) :]:
+            os.ftruncate(descriptor, len(whole))
+        yield descriptor, whole, half
+    finally:
+        os.close(descriptor)  # and with it the lock
 
 
 def read(path: Path) -> list[Entry]:

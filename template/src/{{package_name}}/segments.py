@@ -73,6 +73,13 @@ def pick(held: Any, chosen: Sequence[bool]) -> Any:
     return held
 
 
+def shares(requests: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int, slice]]:
+    """Yield the id of each request, how many rows are its, and where they are among those of all, in their order."""
+    start = 0
+    for request_id, rows in requests:
+        yield request_id, rows, slice(start, start := start + rows)
+
+
 def folder(root: Path, day: date) -> Path:
     """Return where the segments of a UTC day are; it may not exist."""
     return root / f"date={day.isoformat()}"

@@ -1,11 +1,12 @@
 """What happened to the models and their cohorts, in the order of the (real or virtual) clock: an append-only file."""
 
-import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from .. import audit
 
 FILE = "events.jsonl"
 
@@ -27,17 +28,10 @@ def record(monitoring: Path, event: Event) -> None:
 
     Processes take turns, and half a line that a kill left behind is taken off first.
     """
-    monitoring.mkdir(parents=True, exist_ok=True)
     line = json.dumps(asdict(event) | {"at": event.at.astimezone(UTC).isoformat()}).encode() + b"\n"
-    descriptor = os.open(monitoring / FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-        os.ftruncate(descriptor, content.rfind(b"\n") + 1)
-        if line not in content.splitlines(keepends=True):
+    with audit.turn(monitoring / FILE) as (descriptor, whole, _):
+        if line not in whole.splitlines(keepends=True):
             os.write(descriptor, line)
-    finally:
-        os.close(descriptor)  # and with it the lock
 
 
 def read(monitoring: Path) -> list[Event]:

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from .. import problem
 from ..errors import UserError
+from ..segments import shares
 from ..settings import Settings
 from .auth import describe
 from .front import Front, Handler, Reply, Route, refusal
@@ -179,10 +180,9 @@ def _answering(maximum_rows: int, predictor: Predictor, shadows: Shadows, metric
             detail = f"the prediction log cannot be written ({error.strerror}), so no answer is given; try later"
             return [refusal(503, detail, RETRY_AFTER)] * len(good)
         metrics.answered(given.version, given.probabilities, given.found)
-        replies, start = [], 0
-        for request_id, rows in requests:
-            scores = given.probabilities[start : (start := start + rows)]
-            content = answer_body(request_id, given.version, scores, given.degraded)
+        replies = []
+        for request_id, _, mine in shares(requests):
+            content = answer_body(request_id, given.version, given.probabilities[mine], given.degraded)
             replies.append(Reply(200, content, version=given.version))
         if given.job:  # when all of them are answered
             replies[-1] = replies[-1]._replace(after=partial(shadows.offer, given.job))

@@ -13,7 +13,7 @@ from .. import bundle, problem, standing
 from ..errors import BundleError, DataError
 from ..features.online import Found, OnlineStore, Plan, plan
 from ..segments import Answer as Logged
-from ..segments import Scores
+from ..segments import Scores, shares
 from .lookup import Lookup
 from .prediction_log import PredictionLog
 from .shadows import Job
@@ -193,9 +193,7 @@ def _logged(
     """Yield what the log keeps of each request."""
     now, milliseconds = datetime.now(UTC), round(elapsed * 1000, 3)
     times, asked, inputs = (_values(columns, names, len(scores) == 1) for names in LOGGED)
-    start = 0
-    for request_id, rows in requests:
-        mine = slice(start, start := start + rows)
+    for request_id, rows, mine in shares(requests):
         yield Logged(
             request_id=request_id,
             row=list(range(rows)),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..bundle import Bundle
-from ..segments import Line, Scores
+from ..segments import Line, Scores, shares
 from .prediction_log import PredictionLog
 
 ROOM = 10_000  # rows that may wait: some megabytes, and a second or two of work
@@ -77,8 +77,6 @@ def _lines(job: Job) -> Iterator[Line]:
     at = job.columns["prediction_time"]
     times = [at] if job.rows == 1 else at.tolist()
     scores = {alias: (version, model.scores(job.columns, job.rows)) for alias, (version, model) in job.shadows.items()}
-    start = 0
-    for request_id, rows in job.requests:
-        mine = slice(start, start := start + rows)
+    for request_id, rows, mine in shares(job.requests):
         said = {alias: Scores(version, found[mine]) for alias, (version, found) in scores.items()}
         yield Line(request_id, list(range(rows)), times[mine], said)
