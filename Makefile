@@ -94,9 +94,11 @@ build/bench/.ready: .venv/.ready $(shell find template -newer build/bench/.ready
 .PHONY: FORCE
 
 # One resolution for every platform and Python. The pins stay; LOCK=--upgrade moves them.
-lock: .venv/.ready ## Write locks/dev.txt, and template/locks/*.txt in a generated project
-	$(BIN)/uv pip compile requirements.in --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-annotate --no-header $(LOCK) --output-file locks/dev.txt
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header $(LOCK)
+
+lock: .venv/.ready ## Write locks/*.txt, and template/locks/*.txt in a generated project
+	$(COMPILE) requirements.in --output-file locks/dev.txt
+	$(COMPILE) requirements-platform.in --output-file locks/platform.txt
 	rm -rf build/lock
 	$(BIN)/copier copy --quiet --defaults --data-file example-answers.yml --vcs-ref HEAD . build/lock
 	$(MAKE) --no-print-directory -C build/lock lock LOCK="$(LOCK)" $(PASS)

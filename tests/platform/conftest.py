@@ -1,0 +1,37 @@
+"""What the tests of the platform start from: checkers and a stand-in cloud in an environment of their own."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def platform_tool(root: Path, require_tool: Callable[[str], str]) -> Callable[[str], str]:
+    """Return the function that says where a command of locks/platform.txt is, such as checkov or moto_server.
+
+    The environment is build/platform; it is made once for all processes of the tests, and again when the lock changes.
+    """
+    lock, environment = root / "locks" / "platform.txt", root / "build" / "platform"
+    environment.parent.mkdir(exist_ok=True)
+    with (environment.parent / "platform.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        made = environment / "made-from.txt"
+        if not made.is_file() or made.read_bytes() != lock.read_bytes():
+            uv, python = require_tool("uv"), environment / "bin" / "python"
+            quiet = {"check": True, "stdout": subprocess.DEVNULL, "env": {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}}
+            subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, environment], **quiet)
+            sync = [uv, "pip", "sync", "--quiet", "--compile-bytecode", "--require-hashes"]
+            subprocess.run([*sync, "--python", python, lock], **quiet)
+            made.write_bytes(lock.read_bytes())
+
+    def find(name: str) -> str:
+        path = environment / "bin" / name
+        assert path.is_file(), f"locks/platform.txt has no command {name}"
+        return str(path)
+
+    return find
