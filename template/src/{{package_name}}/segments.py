@@ -16,9 +16,9 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
-from itertools import compress
+from itertools import compress, count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -61,16 +61,28 @@ class Answer(Line):
     features: Mapping[str, Sequence[float | None]]
 
 
-def pick(held: Any, chosen: Sequence[bool]) -> Any:
-    """Return a line, or what is in it, with those of its rows that are chosen."""
-    match held:
-        case list() | tuple():
-            return list(compress(held, chosen))
-        case dict():
-            return {name: pick(value, chosen) for name, value in held.items()}
-        case msgspec.Struct():
-            return replace(held, **pick(asdict(held), chosen))
-    return held
+LineT = TypeVar("LineT", bound=Line)
+
+
+def pick(line: LineT, chosen: Sequence[bool]) -> LineT:
+    """Return a line with those of its rows that are chosen."""
+    places = list(compress(count(), chosen))
+    together = slice(places[0], places[-1] + 1) if places else slice(0)
+    # As a rule they stand together, and are copied in one piece.
+    apart = len(chosen[together]) > len(places)
+
+    def pick_from(held: Any) -> Any:
+        match held:
+            case list() | tuple():
+                return list(compress(held, chosen)) if apart else held[together]
+            case dict():
+                return {name: pick_from(value) for name, value in held.items()}
+            case msgspec.Struct():
+                return replace(held, **pick_from(asdict(held)))
+        return held
+
+    picked: LineT = pick_from(line)
+    return picked
 
 
 def shares(requests: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int, slice]]:

@@ -7,7 +7,9 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -19,6 +21,7 @@ from . import exposition, logs
 from .app import create_app
 from .connections import limited, look_after
 from .front import Front
+from .listener import Listener
 from .metrics import Metrics
 from .prediction_log import PredictionLog
 from .predictor import Predictor
@@ -29,7 +32,9 @@ SECONDS_TO_FINISH = 10  # what a request may still take once no more are accepte
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, with the signals left to whoever runs it."""
+    """uvicorn's server, with the signals left to whoever runs it, and a listener of our own."""
+
+    _listener: Listener
 
     def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
         super().__init__(config)
@@ -40,8 +45,17 @@ class _Server(uvicorn.Server):
         yield  # uvicorn would end at once on a signal, and raise it again when all is done
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        assert sockets
+        await super().startup([])
+        made: Any = self.config.http_protocol_class  # by keywords that asyncio does not know
+        connection = partial(made, config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        self._listener = Listener(sockets[0], connection)
+        self._listener.open()
         self._on_start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._listener.close()
+        await super().shutdown(sockets)
 
 
 def make_server(settings: Settings, front: Front, on_start: Callable[[], None]) -> uvicorn.Server:
