@@ -630,6 +630,20 @@ def test_a_team_may_not(question: str, rights: list[Object]):
     assert not may(rights, TEAM, *question.split())
 
 
+def test_a_team_may_apply_all_that_its_project_has(
+    golden_manifests: Path, rights: list[Object], require_tool: Callable[[str], str]
+):
+    for overlay in sorted((golden_manifests / "overlays").glob("*")):
+        command = [require_tool("kubectl"), "kustomize", overlay]
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        for each in yaml.safe_load_all(text):
+            resource = re.sub("y$", "ie", re.sub("ss$", "sse", each["kind"].lower())) + "s"
+            group, _, _ = each["apiVersion"].rpartition("/")
+            what = f"{resource}.{group}" if group else resource
+            for verb in ("create", "get", "patch"):
+                assert may(rights, TEAM, verb, what, namespace_of(each), name_of(each)), (verb, what)
+
+
 def test_who_is_in_no_team_sees_whether_the_platform_runs_and_nothing_else(rights: list[Object]):
     allowed = {question for question in questions(MAY) if may(rights, NOBODY, *question.split())}
     assert allowed == {"list pods platform", "get deployments.apps platform", "list events monitoring"}

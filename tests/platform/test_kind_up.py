@@ -289,9 +289,7 @@ def test_the_names_of_a_command_are_found():
     assert names(shlex.split("kubectl --namespace a get secret d --output json")) == {("a", "secret", "d")}
 
 
-def test_what_the_pages_tell_to_type_names_what_is_there(
-    root: Path, machine: Machine, first, render: Callable[[Path, Object], Any], golden: Object, tmp_path: Path
-):
+def test_what_the_pages_tell_to_type_names_what_is_there(root: Path, machine: Machine, first, golden_manifests: Path):
     _, asked = first
     there = {
         (each["metadata"].get("namespace", ""), each["kind"].lower(), each["metadata"]["name"])
@@ -309,7 +307,7 @@ def test_what_the_pages_tell_to_type_names_what_is_there(
     named = {each for page in pages for words in commands(page) for each in names(words)}
     named = {tuple(part.replace("PROJECT", "flight-delays") for part in each) for each in named}
     assert len(named) >= 12
-    project = render(tmp_path / "project", golden).path / "k8s" / "overlays" / "local"
+    project = golden_manifests / "overlays" / "local"
     if project.exists():
         text = subprocess.run(["kubectl", "kustomize", project], capture_output=True, text=True, check=True).stdout
         there |= {("flight-delays", each["kind"].lower(), each["metadata"]["name"]) for each in objects(text)}
