@@ -111,6 +111,7 @@ RULES: dict[str, tuple[str, Object, str, Object]] = {
     "no tag": ("images", image("a/serve"), "a/serve.", image("a/serve" + DIGEST)),
     "a port is no tag": ("images", image("host:5000/serve"), "host:5000/serve", image("host:5000/serve:0a1b2c3")),
     "a branch": ("images", image("a/serve:main"), "a/serve:main", image("a/serve:v1.2.3")),
+    "a tree with changes": ("images", image("a/serve:0a1b2c3-dirty"), "-dirty", image("a/serve:0a1b2c3")),
     "a minor that moves": ("images", image("redis:8.4"), "redis:8.4", image("redis:8.4.0-bookworm")),
     "a hash too short": ("images", image("a/serve:0a1b2c"), "0a1b2c", image("a/serve:0a1b2c3d4e5f")),
     "half a digest": ("images", image("a/serve@sha256:0a1b2c3"), "sha256", image("a/serve:latest" + DIGEST)),
