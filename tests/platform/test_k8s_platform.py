@@ -376,6 +376,18 @@ def test_what_a_manifest_names_is_there(overlay: str, rendered: dict[str, list[O
         assert workload["spec"]["replicas"] > budget["spec"]["maxUnavailable"]
 
 
+def test_lists_that_an_apply_replaces_whole_are_written_whole(rendered: dict[str, list[Object]]):
+    # What the API server adds to an entry of such a list is a change to take back at each apply.
+    for objects in rendered.values():
+        for policy in of_kind(objects, "NetworkPolicy"):
+            for rule in (*policy["spec"].get("ingress", []), *policy["spec"].get("egress", [])):
+                assert all("protocol" in port for port in rule["ports"]), name_of(policy)
+        for policy in of_kind(objects, "ValidatingAdmissionPolicy"):
+            assert all("scope" in rule for rule in policy["spec"]["matchConstraints"]["resourceRules"])
+        for limits in of_kind(objects, "LimitRange"):
+            assert all({"default", "defaultRequest"} <= set(limit) for limit in limits["spec"]["limits"])
+
+
 def bytes_of(quantity: str) -> float:
     units = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "m": 1e-3}
     number, unit = re.fullmatch(r"([\d.]+)(\w*)", str(quantity)).groups()

@@ -105,9 +105,8 @@ def registry(root: Path, require_tool: Callable[[str], str], request: pytest.Fix
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", port)) == 0
 
-        programs = (
-            Path(shutil.which("initdb") or max(Path("/usr/lib/postgresql").glob("*/bin/initdb"))).resolve().parent
-        )
+        held = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))  # Debian keeps it off the PATH
+        programs = Path(held[-1] if held else require_tool("initdb")).resolve().parent
         (folder / "data").mkdir()
         (folder / "password").write_text(PASSWORDS["SUPERUSER_PASSWORD"])
         account = {"user": USER, "group": USER} if os.getuid() == 0 else {"user": None}
