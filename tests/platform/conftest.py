@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,3 +36,11 @@ def platform_tool(root: Path, require_tool: Callable[[str], str]) -> Callable[[s
         return str(path)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def golden_manifests(
+    render: Callable[[Path, dict[str, Any]], Any], golden: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return the folder k8s of the golden project, which is rendered and has no environment."""
+    return render(tmp_path_factory.mktemp("manifests") / "project", golden).path / "k8s"
