@@ -17,6 +17,12 @@ mock_resource "aws_cloudwatch_log_group" {
   defaults = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:group" }
 }
 
+mock_resource "aws_db_instance" {
+  defaults = {
+    master_user_secret = [{ secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:database" }]
+  }
+}
+
 mock_resource "aws_efs_file_system" {
   defaults = { arn = "arn:aws:elasticfilesystem:eu-central-1:123456789012:file-system/fs-12345678" }
 }

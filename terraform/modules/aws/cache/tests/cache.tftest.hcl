@@ -35,7 +35,7 @@ run "makes" {
   }
 
   assert {
-    condition     = output.alarms["cache-memory-002"].dimensions == tomap({ CacheClusterId = "ml-test-002" })
+    condition     = output.alarms["cache-memory-002"].dimensions.CacheClusterId == "ml-test-002"
     error_message = "The memory of each machine is watched."
   }
 }

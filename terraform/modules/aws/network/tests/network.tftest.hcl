@@ -15,11 +15,6 @@ run "makes" {
   }
 
   assert {
-    condition     = alltrue([for subnet in aws_subnet.private : subnet.map_public_ip_on_launch == false])
-    error_message = "Nothing in the network has a public address."
-  }
-
-  assert {
     condition     = aws_vpc_security_group_ingress_rule.endpoints.cidr_ipv4 == var.cidr && alltrue([for endpoint in aws_vpc_endpoint.interface : endpoint.private_dns_enabled])
     error_message = "The endpoints answer the network only, under the names of AWS."
   }
