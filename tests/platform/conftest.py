@@ -2,12 +2,14 @@
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from aws_terraform import Terraform, environment, find_mirror
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +37,23 @@ def platform_tool(root: Path, require_tool: Callable[[str], str]) -> Callable[[s
         return str(path)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def aws_terraform(require_tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+    """Return Terraform with the AWS provider from a mirror on this machine; nothing is asked of any registry."""
+    command, mirror = require_tool("terraform"), find_mirror()
+    if not mirror:
+        message = "needs a mirror of the provider hashicorp/aws: terraform providers mirror /opt/tf-plugins"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return Terraform(command, environment(mirror, tmp_path_factory.mktemp("terraform")))
+
+
+@pytest.fixture(scope="session")
+def terraform_copy(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of `terraform/` to work in."""
+    path = tmp_path_factory.mktemp("copy") / "terraform"
+    shutil.copytree(root / "terraform", path, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "backend.hcl"))
+    return path

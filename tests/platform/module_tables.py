@@ -16,8 +16,13 @@ def blocks(text: str, kind: str) -> dict[str, dict[str, str]]:
     for name, body in re.findall(rf'^{kind} "(\w+)" {{\n(.*?)^}}', text, flags=re.M | re.S):
         # An argument is two spaces deep, and what belongs to it is deeper; its last bracket may be two deep again.
         arguments = re.findall(r"^  (\w+) += (.*(?:\n(?:    .*|  [\])}]+))*)", body, flags=re.M)
-        found[name] = {argument: " ".join(value.split()) for argument, value in arguments}
+        found[name] = {argument: _line(value) for argument, value in arguments}
     return found
+
+
+def _line(value: str) -> str:
+    """Return a value in one line: the arguments of an object stand in lines of their own, without commas."""
+    return " ".join(re.sub(r'(?<=[\w)"])\n(?= +\w)', ",", value).split())
 
 
 def table(module: Path) -> str:
