@@ -37,10 +37,20 @@ class Terraform:
 
 
 def find_mirror() -> str | None:
-    """Return the folder of a mirror that holds the provider, None where this machine has none."""
-    find = ["find", "/", "-xdev", "-path", "*/hashicorp/aws/*", "-name", "terraform-provider-aws_v*", "-print", "-quit"]
-    found = subprocess.run(find, capture_output=True, text=True, check=False).stdout.strip()
-    return found.partition("/registry.terraform.io/")[0] or None
+    """Return the folder of a mirror that holds the provider, None where this machine has none.
+
+    It is looked for where mirrors usually are, then everywhere but in environments and caches, which takes long.
+    """
+    provider = "registry.terraform.io/hashicorp/aws"
+    for base in map(Path, ("/opt", "/usr/local", "/usr/local/share", "/usr/share", "/srv", "/var/lib", Path.home())):
+        for found in (*base.glob(f"*/{provider}"), *base.glob(f"*/*/{provider}")):
+            return str(found).removesuffix(f"/{provider}")
+    skipped = [
+        word for name in ("proc", "sys", "site-packages", "node_modules", ".git") for word in ("-name", name, "-o")
+    ]
+    find = ["find", "/", "-xdev", "(", *skipped[:-1], ")", "-prune", "-o", "-path", f"*/{provider}", "-print", "-quit"]
+    lines = subprocess.run(find, capture_output=True, text=True, check=False).stdout.splitlines()
+    return lines[0].removesuffix(f"/{provider}") if lines else None
 
 
 def environment(mirror: str, home: Path) -> dict[str, str]:
