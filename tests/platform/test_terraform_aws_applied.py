@@ -86,7 +86,7 @@ class Applied:
 
 def resources(module: dict[str, Any]) -> dict[str, Any]:
     """Return the values of a module's resources, and of the modules in it, by address."""
-    own = {each["address"]: each["values"] for each in module.get("resources", []) if each["mode"] == "managed"}
+    own = {each["address"]: each.get("values", {}) for each in module.get("resources", []) if each["mode"] == "managed"}
     for child in module.get("child_modules", []):
         own |= resources(child)
     return own
