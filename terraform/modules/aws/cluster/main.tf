@@ -41,6 +41,21 @@ resource "aws_iam_role_policy_attachment" "cluster" {
   policy_arn = "${local.policies}/AmazonEKSClusterPolicy"
 }
 
+resource "aws_iam_role_policy" "cluster" {
+  name = "encryption"
+  role = aws_iam_role.cluster.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid      = "EncryptSecrets"
+      Effect   = "Allow"
+      Action   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:ListGrants"]
+      Resource = var.kms_key_arn
+    }]
+  })
+}
+
 resource "aws_eks_cluster" "this" {
   #checkov:skip=CKV_AWS_38:The API is public only to the networks of public_access_cidrs, which refuses 0.0.0.0/0
   #checkov:skip=CKV_AWS_39:The API is private unless public_access_cidrs names who may reach it
@@ -71,7 +86,7 @@ resource "aws_eks_cluster" "this" {
     public_access_cidrs     = length(var.public_access_cidrs) > 0 ? var.public_access_cidrs : null
   }
 
-  depends_on = [aws_cloudwatch_log_group.this, aws_iam_role_policy_attachment.cluster]
+  depends_on = [aws_cloudwatch_log_group.this, aws_iam_role_policy.cluster, aws_iam_role_policy_attachment.cluster]
 }
 
 resource "aws_eks_access_entry" "admin" {

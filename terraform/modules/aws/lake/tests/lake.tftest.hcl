@@ -16,6 +16,11 @@ run "makes" {
     condition     = aws_athena_workgroup.this.configuration[0].bytes_scanned_cutoff_per_query == 10737418240 && aws_athena_workgroup.this.configuration[0].enforce_workgroup_configuration
     error_message = "A query is stopped at 10 GiB, and its author cannot lift that."
   }
+
+  assert {
+    condition     = { for statement in jsondecode(aws_s3_bucket_policy.this.policy).Statement : statement.Sid => statement.Effect } == { TlsOnly = "Deny", NoOldTls = "Deny", NoOtherKey = "Deny", NoOtherEncryption = "Deny" }
+    error_message = "The bucket's policy refuses what is not encrypted, on the way or on disk, and allows nobody anything."
+  }
 }
 
 run "refuses" {
