@@ -96,6 +96,7 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints" {
   to_port           = 443
 }
 
+# Without a policy of their own: the roles say who may do what, and a pod asks STS for its role before it has any.
 resource "aws_vpc_endpoint" "interface" {
   for_each = var.endpoints
 
