@@ -11,7 +11,7 @@ PASS    := UV="$(CURDIR)/$(BIN)/uv" PYTHON="$(CURDIR)/$(BIN)/python"
 # Compiled once, a process starts seconds sooner, whatever the shell says.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo serve ui report test lint format bench lock clean
+.PHONY: help setup demo serve ui report test lint format bench lock terraform-docs clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -103,6 +103,9 @@ lock: .venv/.ready ## Write locks/*.txt, and template/locks/*.txt in a generated
 	$(BIN)/copier copy --quiet --defaults --data-file example-answers.yml --vcs-ref HEAD . build/lock
 	$(MAKE) --no-print-directory -C build/lock lock LOCK="$(LOCK)" $(PASS)
 	cp build/lock/locks/*.txt template/locks/
+
+terraform-docs: .venv/.ready ## Write the tables in the READMEs of terraform/modules
+	@$(BIN)/python tests/platform/module_tables.py
 
 clean: ## Remove what the demo and the tests made
 	rm -rf build .hypothesis .pytest_cache .ruff_cache

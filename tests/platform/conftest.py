@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_terraform import Terraform, environment, find_mirror
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +46,22 @@ def golden_manifests(
 ) -> Path:
     """Return the folder k8s of the golden project, which is rendered and has no environment."""
     return render(tmp_path_factory.mktemp("manifests") / "project", golden).path / "k8s"
+
+
+def aws_terraform(require_tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+    """Return Terraform with the AWS provider from a mirror on this machine; nothing is asked of any registry."""
+    command, mirror = require_tool("terraform"), find_mirror()
+    if not mirror:
+        message = "needs a mirror of the provider hashicorp/aws: terraform providers mirror /opt/tf-plugins"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return Terraform(command, environment(mirror, tmp_path_factory.mktemp("terraform")))
+
+
+@pytest.fixture(scope="session")
+def terraform_copy(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of `terraform/` to work in."""
+    path = tmp_path_factory.mktemp("copy") / "terraform"
+    shutil.copytree(root / "terraform", path, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "backend.hcl"))
+    return path

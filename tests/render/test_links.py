@@ -37,7 +37,7 @@ def test_links_of_a_generated_project_resolve(project):
 
 
 def test_links_of_the_template_resolve(root: Path):
-    pages = [*root.glob("*.md"), *root.glob("docs/**/*.md")]
+    pages = [*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("terraform/**/*.md")]
     assert pages
     assert not {page.name: broken for page in pages if (broken := broken_links(page))}
 

@@ -1,5 +1,6 @@
 """`features`: feature views, offline and online."""
 
+import json
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Annotated
@@ -54,11 +55,14 @@ def features_publish(as_of: Annotated[datetime, typer.Option(parser=parse_instan
 @app.command("list")
 def features_list(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/features.md instead.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the columns and their types instead.")] = False,
 ) -> None:
     """Say what each view holds, when its values are available, how long they hold, and why it exists."""
     from ..features import catalog, render, views
 
-    if markdown:
+    if as_json:
+        print(json.dumps({view.name: catalog.columns(view) for view in problem_views().values()}, indent=2))
+    elif markdown:
         print(catalog.page(problem_views().values(), views.__doc__ or ""), end="")
     else:
         render.show(render.listing_parts(problem_views().values()))

@@ -33,6 +33,15 @@ def listing(view: FeatureView) -> tuple[str, ...]:
     )
 
 
+def columns(view: FeatureView) -> list[dict[str, str]]:
+    """Return the name and type of each column of the view's rows, in order, for catalogs outside of the project.
+
+    A type is boolean, float64, int64, string or timestamp (of an instant: its values are UTC).
+    """
+    held = view.unbound.schema().items()
+    return [{"name": name, "type": "timestamp" if type_.is_timestamp() else str(type_)} for name, type_ in held]
+
+
 def available(view: FeatureView) -> str:
     """Return when a row of the view becomes available."""
     daily = view.step == timedelta(days=1)

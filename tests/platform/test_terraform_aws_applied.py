@@ -1,0 +1,407 @@
+"""The AWS example, really applied to a stand-in of AWS, used by the project, and destroyed.
+
+moto stands in for AWS on loopback. It believes every credential and reads no condition of a policy, so that what a
+policy allows is asserted on its document. What it cannot do at all is tested in the modules' own tests, by mocks.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_terraform import Terraform
+
+# What of the example is applied: moto has no add-ons, access entries and replication groups, and takes minutes for a
+# database that it then describes wrongly.
+APPLIED = ("network", "lake", "registry", "flight_delays")
+# It also forgets how a cluster was made, and would replace it. Another issuer takes its place.
+STAND_IN = {
+    "stand_in.tf": """
+resource "aws_iam_openid_connect_provider" "stand_in" {
+  url            = "https://oidc.example.org/cluster"
+  client_id_list = ["sts.amazonaws.com"]
+}
+""",
+    "stand_in_override.tf": """
+module "flight_delays" {
+  cluster = {
+    oidc_provider_arn = aws_iam_openid_connect_provider.stand_in.arn
+    oidc_issuer       = "https://oidc.example.org/cluster"
+  }
+}
+""",
+}
+# What the second plan still wants to change, and why. Everything else is as it was applied.
+FORGOTTEN = {
+    ("aws_kinesis_stream", "tags_all"): "moto keeps no tags that a stream was made with",
+}
+# Statements that allow any action or any resource, and why they have to.
+WILDCARDS = {
+    "AccountDecides": "in a key's policy the resource is the key, and the account must be able to administer it",
+    "LogsEncrypt": "in a key's policy the resource is the key",
+    "AlarmsPublish": "in a key's policy the resource is the key",
+    "OwnBuckets": "an endpoint's policy: any bucket of the account, which its condition says",
+    "module.network.aws_vpc_endpoint.interface": "AWS's default: roles say who may do what",
+}
+# What Parquet calls the types of Glue.
+PARQUET = {
+    "bigint": "int64",
+    "boolean": "bool",
+    "double": "double",
+    "string": "string",
+    "timestamp": "timestamp[us, tz=UTC]",
+}
+
+
+Calls = Callable[[list[Any]], list[Any]]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """The example after it was planned as a whole, applied in part, and planned again."""
+
+    folder: Path
+    planned: dict[str, Any]
+    """The resources of the first plan, of everything, by address."""
+    state: dict[str, Any]
+    """The resources as applied, by address."""
+    second: dict[str, Any]
+    """The second plan."""
+    aws: Calls
+    """Makes calls of the AWS API."""
+    terraform: Callable[..., str]
+    """Runs a command of Terraform in the example."""
+
+    def call(self, service: str, method: str, **arguments: Any) -> Any:
+        """Return the answer of one call."""
+        return self.aws([[service, method, arguments]])[0]
+
+
+def resources(module: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a module's resources, and of the modules in it, by address."""
+    own = {each["address"]: each.get("values", {}) for each in module.get("resources", []) if each["mode"] == "managed"}
+    for child in module.get("child_modules", []):
+        own |= resources(child)
+    return own
+
+
+@pytest.fixture(scope="module")
+def aws_account(
+    platform_tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[dict[str, str], Calls]]:
+    """Return the environment of an empty account of moto's, and the function that makes calls of its API."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "moto",
+        "AWS_SECRET_ACCESS_KEY": "moto",
+        "AWS_REGION": "eu-central-1",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+    }
+    log = tmp_path_factory.mktemp("moto") / "moto.log"
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [platform_tool("moto_server"), "-H", "127.0.0.1", "-p", str(port)],
+            env={"PATH": os.environ["PATH"], "MOTO_IAM_LOAD_MANAGED_POLICIES": "true"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    deadline = time.monotonic() + 60
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        assert server.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
+
+    def call(calls: list[Any]) -> list[Any]:
+        script = [platform_tool("python"), str(Path(__file__).with_name("aws_calls.py"))]
+        done = subprocess.run(
+            script,
+            input=json.dumps(calls),
+            env={"PATH": os.environ["PATH"], **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        answers: list[Any] = json.loads(done.stdout)
+        return answers
+
+    yield environment, call
+    server.terminate()
+    server.wait(timeout=30)
+
+
+def open_buckets(call: Calls) -> None:
+    """Take the policies off the buckets: without their conditions, which moto does not read, they deny everything."""
+    names = [bucket["Name"] for bucket in call([["s3", "list_buckets", {}]])[0]["Buckets"]]
+    call([["s3", "delete_bucket_policy", {"Bucket": name}] for name in names])
+
+
+@pytest.fixture(scope="module")
+def applied(
+    aws_terraform: Terraform,
+    terraform_copy: Path,
+    aws_account: tuple[dict[str, str], Calls],
+) -> Applied:
+    """Return the example as applied: its state in a bucket of its own, with a lock, as a team has it."""
+    account, call = aws_account
+    example = terraform_copy / "examples" / "aws"
+    bootstrap = example / "bootstrap"
+    for name, text in STAND_IN.items():
+        (example / name).write_text(text)
+
+    def run(folder: Path, *words: str, expect: int = 0) -> str:
+        return aws_terraform(folder, *words, expect=expect, TF_VAR_cache_auth_token="0" * 32, **account)
+
+    run(bootstrap, "init")
+    run(bootstrap, "apply", "-auto-approve")
+    made = json.loads(run(bootstrap, "show", "-json"))["values"]["root_module"]
+    run(bootstrap, "plan", "-detailed-exitcode")  # exits 2 when anything would change
+    open_buckets(call)
+    (example / "backend.hcl").write_text(run(bootstrap, "output", "-raw", "backend"))
+
+    values = ["-var-file=staging.tfvars", "-var=sandbox=true"]
+    parts = [f"-target=module.{name}" for name in APPLIED]
+    run(example, "init", "-backend-config=backend.hcl", "-backend-config=key=platform/staging.tfstate")
+    run(example, "plan", *values, "-out=first.plan")
+    planned = json.loads(run(example, "show", "-json", "first.plan"))["planned_values"]["root_module"]
+    run(example, "apply", "-auto-approve", *values, *parts)
+    state = json.loads(run(example, "show", "-json"))["values"]["root_module"]
+    run(example, "plan", *values, *parts, "-out=second.plan")
+    second = json.loads(run(example, "show", "-json", "second.plan"))
+    open_buckets(call)
+    state = {**{f"bootstrap.{address}": each for address, each in resources(made).items()}, **resources(state)}
+    return Applied(example, resources(planned), state, second, call, partial(run, example))
+
+
+def of_type(found: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Return the resources of one type."""
+    return {address: values for address, values in found.items() if f"{kind}." in address}
+
+
+def test_a_second_plan_changes_nothing_but_what_moto_forgets(applied: Applied) -> None:
+    changed = set()
+    for each in applied.second["resource_changes"]:
+        if each["change"]["actions"] not in (["no-op"], ["read"]):
+            assert each["change"]["actions"] == ["update"], each["address"]
+            before, after = each["change"]["before"], each["change"]["after"]
+            changed |= {(each["type"], name) for name in before | after if before.get(name) != after.get(name)}
+    assert changed == set(FORGOTTEN)
+    assert len(applied.state) > 70
+
+
+def test_no_bucket_is_public_or_readable_without_tls(applied: Applied) -> None:
+    for found in (of_type(applied.planned, "aws_s3_bucket_public_access_block"),
+                  of_type(applied.state, "aws_s3_bucket_public_access_block")):  # fmt: skip
+        for block in found.values():
+            assert all(block[f"{what}"] for what in (
+                "block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets",
+            ))  # fmt: skip
+    buckets = of_type(applied.state, "aws_s3_bucket")
+    named = {values["bucket"]: values["arn"] for address, values in buckets.items() if "aws_s3_bucket." in address}
+    assert len(named) == 2
+    blocked = {values["bucket"] for values in of_type(applied.state, "aws_s3_bucket_public_access_block").values()}
+    policies = {
+        values["bucket"]: json.loads(values["policy"])
+        for values in of_type(applied.state, "aws_s3_bucket_policy").values()
+    }
+    assert blocked == policies.keys() == named.keys()
+    for bucket, policy in policies.items():
+        assert {
+            "Sid": "TlsOnly", "Effect": "Deny", "Principal": "*", "Action": "s3:*",
+            "Resource": [named[bucket], f"{named[bucket]}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        } in policy["Statement"]  # fmt: skip
+        assert not [statement for statement in policy["Statement"] if statement["Effect"] == "Allow"]
+
+
+def test_everything_that_is_kept_is_encrypted_with_a_key_of_ours(applied: Applied) -> None:
+    keys = {values["arn"] for values in of_type(applied.state, "aws_kms_key").values()}
+    assert len(keys) == 4
+    assert all(values["enable_key_rotation"] for values in of_type(applied.state, "aws_kms_key").values())
+    held = {
+        "aws_s3_bucket_server_side_encryption_configuration": lambda values: values["rule"][0][
+            "apply_server_side_encryption_by_default"][0]["kms_master_key_id"],
+        "aws_ecr_repository": lambda values: values["encryption_configuration"][0]["kms_key"],
+        "aws_kinesis_stream": lambda values: values["kms_key_id"],
+        "aws_secretsmanager_secret": lambda values: values["kms_key_id"],
+        "aws_sns_topic": lambda values: values["kms_master_key_id"],
+        "aws_cloudwatch_log_group": lambda values: values["kms_key_id"],
+        "aws_athena_workgroup": lambda values: values["configuration"][0]["result_configuration"][0][
+            "encryption_configuration"][0]["kms_key_arn"],
+    }  # fmt: skip
+    for kind, key in held.items():
+        found = of_type(applied.state, kind)
+        assert found, kind
+        assert {key(values) for values in found.values()} <= keys, kind
+    # What is not applied, as planned.
+    (database,) = of_type(applied.planned, "aws_db_instance").values()
+    assert database["storage_encrypted"]
+    assert not database["publicly_accessible"]
+    (cache,) = of_type(applied.planned, "aws_elasticache_replication_group").values()
+    assert cache["at_rest_encryption_enabled"] in (True, "true")
+    assert cache["transit_encryption_enabled"]
+    (files,) = of_type(applied.planned, "aws_efs_file_system").values()
+    assert files["encrypted"]
+    (nodes,) = of_type(applied.planned, "aws_launch_template").values()
+    assert nodes["metadata_options"][0]["http_tokens"] == "required"
+
+
+def allowed(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the statements that allow something in the policies of one resource."""
+    for name in ("policy", "assume_role_policy"):
+        document = json.loads(values.get(name) or "{}")
+        yield from (each for each in document.get("Statement", []) if each["Effect"] == "Allow")
+
+
+def words(value: str | list[str]) -> list[str]:
+    """Return one or more words as a list."""
+    return [value] if isinstance(value, str) else value
+
+
+def test_no_policy_allows_everything_but_where_it_has_to(applied: Applied) -> None:
+    found = set()
+    for address, values in [*applied.state.items(), *applied.planned.items()]:
+        if "aws_sns_topic.this" in address:
+            continue  # AWS's default, until the policy beside it replaces it
+        for statement in allowed(values):
+            # What lies below one bucket or one log group is no wildcard.
+            targets = [re.sub(r"(?<=\w)(/\*|:\*)$", "", target) for target in words(statement.get("Resource", []))]
+            if any("*" in word for word in [*targets, *words(statement["Action"])]):
+                found.add(statement.get("Sid", address.partition("[")[0]))
+    assert found == WILDCARDS.keys()
+
+
+def test_the_role_is_for_one_service_account_and_reaches_its_own_prefix(applied: Applied) -> None:
+    role = applied.state["module.flight_delays.aws_iam_role.this"]
+    (trust,) = json.loads(role["assume_role_policy"])["Statement"]
+    assert trust["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert trust["Condition"]["StringEquals"] == {
+        "oidc.example.org/cluster:aud": "sts.amazonaws.com",
+        "oidc.example.org/cluster:sub": "system:serviceaccount:flight-delays-staging:flight-delays",
+    }
+    policy = json.loads(applied.state["module.flight_delays.aws_iam_role_policy.this"]["policy"])
+    by_sid = {statement["Sid"]: statement for statement in policy["Statement"]}
+    bucket = applied.state["module.lake.aws_s3_bucket.this"]["arn"]
+    assert by_sid["OwnData"]["Resource"] == f"{bucket}/flight-delays-staging/*"
+    assert by_sid["ListOwnData"]["Condition"] == {"StringLike": {"s3:prefix": ["flight-delays-staging/*"]}}
+    streams = {values["arn"] for values in of_type(applied.state, "aws_kinesis_stream").values()}
+    assert {by_sid[sid]["Resource"] for sid in ("OwnStreamPredictions", "OwnStreamEvents")} == streams
+
+
+def test_the_state_is_in_the_bucket_and_two_applies_do_not_meet(applied: Applied) -> None:
+    bucket = applied.state["bootstrap.aws_s3_bucket.state"]["bucket"]
+    held = applied.call("s3", "get_object", Bucket=bucket, Key="platform/staging.tfstate")
+    assert held["ServerSideEncryption"] == "aws:kms"
+    assert json.loads(held["Body"])["resources"]
+    # Somebody else is at it.
+    lock = applied.folder / "lock.json"
+    lock.write_text(json.dumps({"ID": "0a1b", "Operation": "OperationTypeApply", "Who": "somebody", "Info": ""}))
+    where = {"Bucket": bucket, "Key": "platform/staging.tfstate.tflock"}
+    applied.call("s3", "put_object", **where, Body=str(lock))
+    refused = applied.terraform("plan", "-var-file=staging.tfvars", "-target=module.secrets", expect=1)
+    assert "Error acquiring the state lock" in refused
+    applied.call("s3", "delete_object", **where)
+
+
+def test_the_catalog_describes_what_the_project_writes_to_the_lake(
+    applied: Applied, golden_project: Path, root: Path, tmp_path: Path
+) -> None:
+    def project(*words: str) -> str:
+        command = [str(golden_project / ".venv" / "bin" / words[0]), *words[1:]]
+        environment = {**os.environ, "FLIGHT_DELAYS_STATE": str(tmp_path / "state")}
+        return subprocess.run(
+            command, cwd=golden_project, env=environment, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
+
+    listed = json.loads(project("flight-delays", "features", "list", "--json"))
+    committed = json.loads((root / "terraform" / "examples" / "aws" / "tables.json").read_text())
+    assert listed == committed, "type in a generated project: flight-delays features list --json, into tables.json"
+
+    project("flight-delays", "data", "land", "--until", "2013-01-02")
+    project("flight-delays", "features", "build")
+    store = tmp_path / "state" / "features"
+    url = applied.terraform("output", "-json", "flight_delays")
+    bucket, _, prefix = json.loads(url)["data_url"].removeprefix("s3://").partition("/")
+    files = sorted(store.glob("*/date=*/*.parquet"))
+    assert files
+    keys = [f"{prefix}/features/{path.relative_to(store).as_posix()}" for path in files]
+    puts = [
+        ["s3", "put_object", {"Bucket": bucket, "Key": key, "Body": str(path)}]
+        for key, path in zip(keys, files, strict=True)
+    ]
+    assert {answer["ServerSideEncryption"] for answer in applied.aws(puts)} == {"aws:kms"}
+
+    tables = applied.call("glue", "get_tables", DatabaseName="flight_delays_staging")["TableList"]
+    assert {table["Name"] for table in tables} == set(listed) == {path.parents[1].name for path in files}
+    schema = (
+        "import sys, json, pyarrow.parquet as pq\n"
+        "print(json.dumps([[[field.name, str(field.type)] for field in pq.read_schema(f)] for f in sys.argv[1:]]))"
+    )
+    written = dict(zip(files, json.loads(project("python", "-c", schema, *map(str, files))), strict=True))
+    for table in tables:
+        described = [[column["Name"], PARQUET[column["Type"]]] for column in table["StorageDescriptor"]["Columns"]]
+        assert table["PartitionKeys"] == [{"Name": "date", "Type": "date", "Comment": "The UTC day of available_at"}]
+        for path, key in zip(files, keys, strict=True):
+            if path.parents[1].name == table["Name"]:
+                assert written[path] == described, table["Name"]
+                # Where Athena looks for a day is where the day was put.
+                day = path.parent.name.removeprefix("date=")
+                where = table["Parameters"]["storage.location.template"].replace("${date}", day)
+                assert f"s3://{bucket}/{key}".startswith(where), where
+
+
+def test_events_are_published_to_the_stream_and_read_again(applied: Applied) -> None:
+    name = json.loads(applied.terraform("output", "-json", "flight_delays"))["stream_names"]["events"]
+    events = [json.dumps({"carrier": "UA", "flight": number, "arrival_delay": 12.5}) for number in range(3)]
+    records = [{"Data": event, "PartitionKey": "UA"} for event in events]
+    assert applied.call("kinesis", "put_records", StreamName=name, Records=records)["FailedRecordCount"] == 0
+    (shard,) = applied.call("kinesis", "list_shards", StreamName=name)["Shards"]
+    start = {"StreamName": name, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+    iterator = applied.call("kinesis", "get_shard_iterator", **start)["ShardIterator"]
+    read = applied.call("kinesis", "get_records", ShardIterator=iterator)["Records"]
+    assert [record["Data"] for record in read] == events
+
+
+def test_a_tag_of_an_image_is_written_once(applied: Applied) -> None:
+    repositories = applied.call("ecr", "describe_repositories")["repositories"]
+    names = {each["repositoryName"] for each in repositories}
+    assert {f"staging/flight-delays/{target}" for target in ("serve", "sync", "pipeline")} <= names
+    assert {each["imageTagMutability"] for each in repositories} == {"IMMUTABLE"}
+
+
+def test_destroy_leaves_nothing(applied: Applied) -> None:  # the last test that uses the account
+    applied.terraform("destroy", "-auto-approve", "-var-file=staging.tfvars", "-var=sandbox=true")
+    left = applied.aws(
+        [
+            ["s3", "list_buckets", {}],
+            ["ecr", "describe_repositories", {}],
+            ["kinesis", "list_streams", {}],
+            ["glue", "get_databases", {}],
+            ["iam", "list_roles", {}],
+            ["secretsmanager", "list_secrets", {}],
+            ["sns", "list_topics", {}],
+            ["cloudwatch", "describe_alarms", {}],
+            ["logs", "describe_log_groups", {}],
+            ["ec2", "describe_vpcs", {"Filters": [{"Name": "is-default", "Values": ["false"]}]}],
+            ["ec2", "describe_vpc_endpoints", {"Filters": [{"Name": "vpc-endpoint-state", "Values": ["available"]}]}],
+        ]
+    )
+    buckets, *others = left
+    assert [bucket["Name"] for bucket in buckets["Buckets"]] == ["ml-terraform-state-123456789012"]
+    for answer in others:
+        assert not [value for value in answer.values() if isinstance(value, list) and value]
