@@ -15,7 +15,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN: dict[str, Any] = yaml.safe_load((ROOT / "example-answers.yml").read_text())
-# Every licence, Python and example, the shortest and the longest names, an address and none, letters beyond ASCII.
+# Every licence, Python, example and cloud, the shortest and the longest names, an address and none, letters beyond
+# ASCII.
 ANSWERS: dict[str, dict[str, Any]] = {
     "golden": GOLDEN,
     "short": {
@@ -25,6 +26,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "license": "MIT",
         "python_version": "3.12",
         "example": "blank",
+        "cloud": "gcp",
     },
     "long": {
         "project_name": "The Remaining Life of Harbour Crane Hoist Ropes",
@@ -35,6 +37,8 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "author_email": "cranes@example.org",
         "license": "Proprietary",
         "python_version": "3.13",
+        "cloud": "azure",
+        "platform_url": "ssh://git@git.example.org:7999/cranes/platform",
     },
     "letters": {
         "project_name": "Prévision d'été & Großwetter",

@@ -1,11 +1,13 @@
 """What the tests of the platform start from: checkers and a stand-in cloud in an environment of their own."""
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +67,45 @@ def terraform_copy(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     path = tmp_path_factory.mktemp("copy") / "terraform"
     shutil.copytree(root / "terraform", path, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "backend.hcl"))
     return path
+
+
+@pytest.fixture(scope="session")
+def schema_terraform(
+    require_tool: Callable[[str], str], platform_tool: Callable[[str], str]
+) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Return the function that runs Terraform in a folder, with schema_provider for the providers, and no network."""
+    command, servers, reattach = require_tool("terraform"), [], {}
+    # The path of a socket has a bound of 104 bytes on macOS, which pytest's own folders exceed.
+    sockets = Path(tempfile.mkdtemp(prefix="schemas-", dir="/tmp"))
+    for schema in sorted((Path(__file__).parent / "schema_provider").glob("*.json")):
+        words = [platform_tool("python"), schema.with_name("server.py"), schema, sockets / schema.stem]
+        server = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        servers.append(server)
+        (provider,) = json.loads(schema.read_text(encoding="utf-8"))["provider_schemas"]
+        reattach[provider] = {
+            "Protocol": "grpc",
+            "ProtocolVersion": 6,
+            "Addr": {"Network": "unix", "String": str(sockets / schema.stem)},
+            "Pid": server.pid,
+            "Test": True,  # Terraform did not start it, and does not end it
+        }
+    for server in servers:
+        assert server.stdout
+        assert server.stdout.readline() == "ready\n"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "CHECKPOINT_DISABLE": "1",
+        "TF_CLI_CONFIG_FILE": os.devnull,
+        "TF_CLI_ARGS": "-no-color",
+        "TF_REATTACH_PROVIDERS": json.dumps(reattach),
+    }
+
+    def run(folder: Path, *words: str, program: str = command) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [program, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    yield run
+    for server in servers:
+        server.communicate("", timeout=10)
+    shutil.rmtree(sockets)

@@ -26,7 +26,10 @@ APACHE_SHA256 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d3
 def test_answers_are_kept(project):
     assert project.answers["_src_path"]
     asked = {"project_name", "project_slug", "package_name", "project_description", "author_name", "author_email"}
-    assert set(project.answers) - {"_src_path"} == asked | {"license", "python_version", "example"}
+    # Where the modules are is asked of those who have Terraform.
+    asked |= {"license", "python_version", "example", "cloud"}
+    asked |= set() if project.answers["cloud"] == "none" else {"platform_url"}
+    assert set(project.answers) - {"_src_path"} == asked
 
 
 def test_golden_answers_are_complete_and_kept_as_they_are(
@@ -100,6 +103,20 @@ def test_licence_is_the_chosen_one(project):
     first = {"MIT": "MIT License\n", "Proprietary": f"Copyright (c) {project.answers['author_name']}. All rights"}
     assert text.startswith(first[project.answers["license"]])
     assert f"Copyright (c) {project.answers['author_name']}" in text
+
+
+def test_terraform_is_of_the_chosen_cloud(project):
+    files = {name: text for name, text in project.texts().items() if name.startswith("terraform/")}
+    cloud = project.answers["cloud"]
+    if cloud == "none":
+        # An existing project has no answer yet, and `copier update` gives it this default.
+        assert not files
+        assert "\ncloud:" not in (project.path / "Makefile").read_text(encoding="utf-8")
+        return
+    backends = {"aws": "s3", "azure": "azurerm", "gcp": "gcs"}
+    assert f'backend "{backends[cloud]}"' in files["terraform/versions.tf"]
+    source = f'"git::{project.answers["platform_url"]}//terraform/modules/{cloud}/workload?ref='
+    assert source in files["terraform/main.tf"]
 
 
 def test_makefile_lists_its_commands(project, require_tool: Callable[[str], str]):

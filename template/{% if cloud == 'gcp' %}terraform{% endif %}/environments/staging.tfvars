@@ -1,0 +1,13 @@
+# What the platform's root prints for staging: `terraform output` there. These are examples; replace them.
+environment    = "staging"
+project_id     = "contoso-platform"
+region         = "europe-west1"
+image_registry = "europe-west1-docker.pkg.dev/contoso-platform/contoso-mlops"
+
+lake = {
+  bucket = "contoso-platform-contoso-mlops-lake"
+}
+
+cluster = {
+  workload_pool = "contoso-platform.svc.id.goog"
+}
