@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     """A request that takes longer is slow."""
     segment_bytes: int = Field(default=64_000_000, ge=10_000)
     """The size at which a file of the prediction log is finished and the next one begun."""
+    revision: str = ""
+    """The git commit that the code is of, which an image knows; empty means that of the working directory."""
     memory_limit: str = "1GB"
     """What DuckDB may use before it spills to disk."""
     spark_master: str = "local[2]"

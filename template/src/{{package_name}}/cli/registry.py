@@ -1,5 +1,7 @@
 """`registry`: model versions and their aliases."""
 
+import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -85,6 +87,7 @@ def registry_sync(
     store = make_registry(settings)
     settings.bundles.mkdir(parents=True, exist_ok=True)
     if watch:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # told to go on until ended, this is how it ends
         sync.watch(store, settings.bundles, settings.sync_seconds, parent, lambda line: print(line, flush=True))
         return
     for change in sync.sync(store, settings.bundles) or ["nothing changed"]:

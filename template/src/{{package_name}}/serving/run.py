@@ -22,7 +22,9 @@ SECONDS_TO_FINISH = 15.0  # what a worker may take to end after its drain: see w
 
 
 def run(settings: Settings, sync_command: Sequence[str]) -> None:
-    """Serve until SIGTERM or SIGINT. Raises UserError when an address is not allowed or in use.
+    """Serve until SIGTERM or SIGINT, with `sync_command` beside the workers unless it is empty.
+
+    Raises UserError when an address is not allowed or in use.
 
     Raises SystemExit when the worker has said why it cannot start, or when a second signal did not want to wait.
     """
