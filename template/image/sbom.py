@@ -37,11 +37,10 @@ def main(uv: str) -> None:
         subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
         for component in json.loads(path.read_text(encoding="utf-8"))["components"]:
             first[component["name"], component["version"]] = (licence(component), name)
-    rows = [
-        f"| {package} | {version} | {words} | {name} |\n" for (package, version), (words, name) in sorted(first.items(), key=lambda row: row[0][0].lower())
-    ]
+    rows = sorted((package, version, *found) for (package, version), found in first.items())
+    lines = [f"| {' | '.join(row)} |\n" for row in sorted(rows, key=lambda row: row[0].lower())]
     new = PAGE.with_suffix(".new")
-    new.write_text(HEAD + "".join(rows), encoding="utf-8")
+    new.write_text(HEAD + "".join(lines), encoding="utf-8")
     new.replace(PAGE)
     print(f"{len(rows)} packages: {PAGE}, and of each image {FOLDER}/*.cdx.json")
 
@@ -51,7 +50,8 @@ def install(uv: str, environment: Path, lock: str, *options: str) -> None:
     if not environment.exists():
         subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, environment], check=True)
     place = ["--python", f"{environment}/bin/python", "--build-constraints", "locks/dev.txt"]
-    subprocess.run([uv, "pip", "sync", "--quiet", *place, *options, "--require-hashes", f"locks/{lock}.txt"], check=True)
+    sync = [uv, "pip", "sync", "--quiet", *place, *options, "--require-hashes"]
+    subprocess.run([*sync, f"locks/{lock}.txt"], check=True)
 
 
 def licence(component: dict[str, Any]) -> str:
