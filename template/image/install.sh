@@ -4,24 +4,25 @@
 # machine keep one copy of it for all commits.
 set -eu
 
-here=$(dirname "$0")
+here=$(cd "$(dirname "$0")" && pwd)
+venv=${VENV-/opt/venv} # the benchmark of the size has another
 before=$(mktemp) # what is newer than this file is what the layer adds
-export UV_CACHE_DIR=/tmp/cache UV_LINK_MODE=copy UV_NO_INSTALLER_METADATA=1 UV_PYTHON_DOWNLOADS=never
+export UV_CACHE_DIR="${UV_CACHE_DIR-/tmp/cache}" UV_LINK_MODE=copy UV_NO_INSTALLER_METADATA=1 UV_PYTHON_DOWNLOADS=never
 # Behind a proxy with a certificate of its own: docker build --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt
 if [ -f /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca; fi
 
-[ -d /opt/venv ] || "$here/uv" venv --quiet --python "$(command -v python3)" /opt/venv
-"$here/uv" pip sync --quiet --python /opt/venv/bin/python --require-hashes --build-constraints "${2-$1}" "$1"
+[ -d "$venv" ] || "$here/uv" venv --quiet --python "${UV_PYTHON-$(command -v python3)}" "$venv"
+"$here/uv" pip sync --quiet --python "$venv/bin/python" --require-hashes --build-constraints "${2-$1}" "$1"
 
-# A third of what serving installs is never imported: numpy's tests and what builds Fortran, onnxruntime's tools, and its
+# A quarter of what serving installs is never imported: numpy's tests and what builds Fortran, onnxruntime's tools, and its
 # library for other languages, a second copy of what its Python module holds.
-cd /opt/venv/lib/python3*/site-packages
+cd "$venv"/lib/python3*/site-packages
 rm -rf numpy/tests numpy/*/tests numpy/f2py numpy/distutils onnxruntime/capi/libonnxruntime.so.* \
   onnxruntime/datasets onnxruntime/quantization onnxruntime/tools onnxruntime/transformers
 
 # Compiled here, since nothing can be written when it runs. Python does not compare such a file with its source, which
 # cannot change. One process, in the order of the names: what it writes depends on both.
-find /opt/venv -name '*.py' -cnewer "$before" | LC_ALL=C sort |
-  PYTHONHASHSEED=0 /opt/venv/bin/python -m compileall -qq --invalidation-mode unchecked-hash -i - || true
-find /opt/venv -cnewer "$before" -exec touch --no-dereference --date=@315532800 {} +
+find "$venv" -name '*.py' -cnewer "$before" | LC_ALL=C sort |
+  PYTHONHASHSEED=0 "$venv/bin/python" -m compileall -qq --invalidation-mode unchecked-hash -i - || true
+find "$venv" -cnewer "$before" -exec touch --no-dereference --date=@315532800 {} +
 rm "$before"

@@ -75,7 +75,7 @@ def test_an_image_has_the_packages_of_its_lock(docker: Any, images: Any, target:
 
 def test_serve_holds_nothing_that_is_not_for_answering(docker: Any, images: Any):
     look = (
-        "find /var/lib/apt/lists /var/cache/apt /root/.cache /tmp -type f; find /opt /app -name '*.whl';"
+        "find /var/lib/apt/lists /var/cache/apt /root/.cache /tmp -type f -size +0; find /opt /app -name '*.whl';"
         " for name in cc gcc ld make git uv; do command -v $name; done; true"
     )
     options = ("--network", "none", "--entrypoint", "sh", "--user", "0")
@@ -87,6 +87,30 @@ def test_serve_holds_nothing_that_is_not_for_answering(docker: Any, images: Any)
 def test_serve_is_small(docker: Any, images: Any, base_image: str):
     sizes = [int(docker("inspect", "--format", "{{.Size}}", name)) / 1e6 for name in (images.serve, base_image)]
     assert sizes[0] - sizes[1] <= ADDED
+
+
+def test_the_bill_of_materials_is_of_the_locks(
+    render: Callable[[Path, dict[str, Any]], Any],
+    golden: dict[str, Any],
+    require_tool: Callable[[str], str],
+    tmp_path: Path,
+):
+    """It is made anew, and the page of licences in the template is what comes of it."""
+    project = render(tmp_path / "project", golden).path
+    page = (project / "docs" / "licences.md").read_text(encoding="utf-8")
+    made = subprocess.run(
+        [sys.executable, "image/sbom.py", require_tool("uv")], cwd=project, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    assert (project / "docs" / "licences.md").read_text(encoding="utf-8") == page
+    for target, lock in zip(TARGETS, ("serving", "sync", "pipeline"), strict=True):
+        found = json.loads((project / "dist" / "sbom" / f"{target}.cdx.json").read_text(encoding="utf-8"))
+        assert found["bomFormat"] == "CycloneDX"
+        assert found["metadata"]["component"]["name"] == SLUG
+        pins = re.findall(r"^(\S+==\S+)", (project / "locks" / f"{lock}.txt").read_text(encoding="utf-8"), flags=re.M)
+        listed = {normal(f"{each['name']}=={each['version']}") for each in found["components"]}
+        assert listed <= {normal(pin) for pin in pins}
+        assert len(listed) > 0.9 * len(pins)
 
 
 def layers(docker: Any, *names: str) -> Iterator[tuple[str, tarfile.TarInfo, bytes]]:
