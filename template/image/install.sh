@@ -14,10 +14,10 @@ if [ -f /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca; fi
 [ -d "$venv" ] || "$here/uv" venv --quiet --python "${UV_PYTHON-$(command -v python3)}" "$venv"
 "$here/uv" pip sync --quiet --python "$venv/bin/python" --require-hashes --build-constraints "${2-$1}" "$1"
 
-# A quarter of what serving installs is never imported: numpy's tests and what builds Fortran, onnxruntime's tools, and its
-# library for other languages, a second copy of what its Python module holds.
+# A quarter of what serving installs is never imported: numpy's tests, onnxruntime's tools, and its library for other
+# languages, a second copy of what its Python module holds.
 cd "$venv"/lib/python3*/site-packages
-rm -rf numpy/tests numpy/*/tests numpy/f2py numpy/distutils onnxruntime/capi/libonnxruntime.so.* \
+rm -rf numpy/tests numpy/*/tests numpy/distutils onnxruntime/capi/libonnxruntime.so.* \
   onnxruntime/datasets onnxruntime/quantization onnxruntime/tools onnxruntime/transformers
 
 # Compiled here, since nothing can be written when it runs. Python does not compare such a file with its source, which

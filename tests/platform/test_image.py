@@ -231,10 +231,15 @@ def test_the_pipeline_trains_and_knows_its_commit(docker: Any, images: Any, two_
 
 
 def test_sync_of_a_file_says_what_it_needs(docker: Any, images: Any):
-    done = docker.start("run", "--rm", *docker.hardened, "--network", "none", images.sync, "registry", "sync", "--once")
-    assert done.returncode == 1
-    assert f"set {PREFIX}REGISTRY_URI" in done.stderr
-    assert done.stderr.count("\n") == 1
+    run = ("run", "--rm", *docker.hardened, "--network", "none")
+    for options, expected in (
+        ((), f"{PREFIX}STATE must be a folder, in a container a volume"),
+        (("--volume", "empty:/state"), f"set {PREFIX}REGISTRY_URI"),
+    ):
+        done = docker.start(*run, *options, images.sync, "registry", "sync", "--once")
+        assert done.returncode == 1
+        assert expected in done.stderr
+        assert done.stderr.count("\n") == 1
 
 
 def test_the_loop_closes_over_the_images(

@@ -146,6 +146,17 @@ class Settings(BaseSettings):
         """Verified bundles, and a link for each alias."""
         return self.state / "bundles"
 
+    def make_bundles(self) -> Path:
+        """Return the folder of the bundles, and make it where it is missing. Raises UserError."""
+        try:
+            self.bundles.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{self.bundles} cannot be made ({error.strerror}); {PREFIX}STATE must be a folder, in a container a "
+                "volume, that this user may write to"
+            ) from error
+        return self.bundles
+
     @property
     def predictions(self) -> Path:
         """The prediction log."""

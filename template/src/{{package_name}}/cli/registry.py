@@ -85,10 +85,10 @@ def registry_sync(
 
     settings = make_settings()
     store = make_registry(settings)
-    settings.bundles.mkdir(parents=True, exist_ok=True)
+    bundles = settings.make_bundles()
     if watch:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # told to go on until ended, this is how it ends
-        sync.watch(store, settings.bundles, settings.sync_seconds, parent, lambda line: print(line, flush=True))
+        sync.watch(store, bundles, settings.sync_seconds, parent, lambda line: print(line, flush=True))
         return
-    for change in sync.sync(store, settings.bundles) or ["nothing changed"]:
+    for change in sync.sync(store, bundles) or ["nothing changed"]:
         print(change)
