@@ -5,7 +5,6 @@ docs/reference/image-size.md. The same locks give the same figures.
 """
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -49,13 +48,12 @@ def layers(folder: Path) -> dict[str, float]:
 
 
 def rival(folder: Path, *packages: str) -> float:
-    """Return what some packages take, at the versions of the lock of the pipeline, compiled as ours are."""
+    """Return what some packages take, at the versions of our lock where it has them, compiled as ours are."""
     venv = folder / "rival"
-    text = (PROJECT / "locks" / "pipeline.txt").read_text(encoding="utf-8")
-    pins = [f"{name}=={re.findall(rf'^{name}(?:-cpu)?==([^ ;]+)', text, flags=re.M)[-1]}" for name in packages]
-    subprocess.run([UV, "venv", "--quiet", "--clear", "--python", sys.executable, venv], check=True)
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, venv], check=True)
     install = [UV, "pip", "install", "--quiet", "--compile-bytecode", "--link-mode", "copy"]
-    subprocess.run([*install, "--python", venv / "bin" / "python", *pins], check=True)
+    install += ["--python", venv / "bin" / "python", "--constraint", PROJECT / "locks" / "pipeline.txt"]
+    subprocess.run([*install, *packages], check=True)
     return megabytes(venv)
 
 
