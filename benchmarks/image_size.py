@@ -20,9 +20,9 @@ BOUND = 1 / 5
 LAYERS = {"serve": "serving", "sync": "sync", "pipeline": "pipeline"}  # in this order, each on top of the one before
 HEAD = """# The size of the images, by layer
 
-What each layer adds to the base image, in MB (10^6 bytes, uncompressed), on {machine}. `make bench-image-size` writes
-this page. The layers are shared: a machine that runs `serve` and `sync` fetches the first one once. The project itself
-adds less than 2 MB to each image.
+What each layer adds to the base image, in MB (10^6 bytes, uncompressed), on {machine}.
+`make bench-image-size` writes this page. The layers are shared: a machine that runs `serve` and `sync` fetches the
+first one once. The project itself adds less than 2 MB to each image.
 
 | layer | adds | in the images |
 | --- | ---: | --- |

@@ -1,6 +1,6 @@
 """Ask a server for predictions without a pause, from inside of its network: load.py PORT KEY.
 
-It prints a line for each thing that happens for the first time: `ready SECONDS` (since 1970), `version NUMBER`; and in
+It prints `ready SECONDS` (since 1970) and waits for a line; then `version NUMBER` for each version that answers; and in
 the end, once readiness has failed, what was counted, as JSON.
 """
 
@@ -12,7 +12,7 @@ import threading
 import time
 from contextlib import closing
 
-PATIENCE, CLIENTS = 120.0, 3
+PATIENCE, CLIENTS = 300.0, 3
 
 port, key = int(sys.argv[1]), sys.argv[2]
 deadline = time.monotonic() + PATIENCE
@@ -63,6 +63,7 @@ while not ready():
         sys.exit("the server did not become ready")
     time.sleep(0.01)
 print(f"ready {time.time()}", flush=True)
+sys.stdin.readline()
 threads = [threading.Thread(target=predict) for _ in range(CLIENTS)]
 for thread in threads:
     thread.start()
