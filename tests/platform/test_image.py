@@ -292,6 +292,8 @@ def test_the_loop_closes_over_the_images(
         docker("kill", "--signal", "TERM", "serve")
         last = json.loads(load.stdout.readline())
     assert docker("wait", "serve") == "0"
+    logs = docker.start("logs", "serve")
+    assert "started again" not in logs.stdout + logs.stderr, "it tried to follow the registry itself"
     assert last["failures"] == []
     assert set(last["answered"]) == {"1", "2"}
     assert min(last["answered"].values()) > 50
