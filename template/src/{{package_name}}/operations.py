@@ -111,7 +111,7 @@ class Project:
         folder = settings.state / "candidate"
         champion = self.champion()
         candidate = train(rows, split, list(self.views.values()), folder, champion, seed, parameters)
-        about = {TRAINED_ON: until.isoformat(), "git_commit": _git_commit(), **tags}
+        about = {TRAINED_ON: until.isoformat(), "git_commit": self._commit(), **tags}
         version = self.registry.register(candidate, about)
         shutil.rmtree(folder, ignore_errors=True)
         reason = tags.get("reason") or f"asked for by the {tags.get('decided_by', 'simulation')}"
@@ -169,7 +169,7 @@ class Project:
         if champion is None:
             raise RegistryError("no version is the champion yet; run `train` and `registry promote VERSION` first")
         version = champion.path.name.partition("-")[0]
-        return Scorer(champion, version, self.con, list(self.views.values()), self.settings.features, _git_commit())
+        return Scorer(champion, version, self.con, list(self.views.values()), self.settings.features, self._commit())
 
     def monitor(self, day: date) -> Decision:
         """Record one UTC day and return what the policy decides."""
@@ -217,6 +217,10 @@ class Project:
         clear_left(settings.state, "candidate")
         return deleted + tidy(settings.bundles, needed)
 
+    def _commit(self) -> str:
+        """Return the commit that the code is of, empty when nobody knows."""
+        return self.settings.revision or _git_commit()
+
     def _referred(self) -> set[str]:
         settings = self.settings
         entries = audit.read(settings.audit)
@@ -243,7 +247,7 @@ def _evidence(candidate: Candidate, tags: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _git_commit() -> str:
-    """Return the commit the code was run from, empty outside a checkout."""
+    """Return the commit of the working directory, empty outside a checkout."""
     try:
         done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, timeout=10)
     except (OSError, subprocess.TimeoutExpired):

@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     """A request that takes longer is slow."""
     segment_bytes: int = Field(default=64_000_000, ge=10_000)
     """The size at which a file of the prediction log is finished and the next one begun."""
+    revision: str = ""
+    """The git commit that the code is of, which an image knows; empty means that of the working directory."""
     memory_limit: str = "1GB"
     """What DuckDB may use before it spills to disk."""
     spark_master: str = "local[2]"
@@ -143,6 +145,17 @@ class Settings(BaseSettings):
     def bundles(self) -> Path:
         """Verified bundles, and a link for each alias."""
         return self.state / "bundles"
+
+    def make_bundles(self) -> Path:
+        """Return the folder of the bundles, and make it where it is missing. Raises UserError."""
+        try:
+            self.bundles.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{self.bundles} cannot be made ({error.strerror}); {PREFIX}STATE must be a folder, in a container a "
+                "volume, that this user may write to"
+            ) from error
+        return self.bundles
 
     @property
     def predictions(self) -> Path:

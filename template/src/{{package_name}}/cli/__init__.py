@@ -1,8 +1,10 @@
 """The command line. Each group of verbs has a file; `compose.py` builds what they need; importing it does nothing."""
 
 import os
+import signal
 import sys
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -69,13 +71,14 @@ def serve(
     metrics_port: Annotated[int | None, typer.Option(help="0 takes a free one.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=64, help="Processes that answer.")] = None,
 ) -> None:
-    """Serve predictions over HTTP, with a process beside it that follows the registry."""
+    """Serve predictions over HTTP, with a process beside it that follows the registry where MLflow is installed."""
     from ..serving.run import run
 
     settings = make_settings()
     changed = {"host": host, "port": port, "metrics_port": metrics_port, "workers": workers}
     settings = settings.model_copy(update={key: value for key, value in changed.items() if value is not None})
-    run(settings, [sys.executable, "-m", PACKAGE, "registry", "sync", "--watch", "--parent", str(os.getpid())])
+    sync = [sys.executable, "-m", PACKAGE, "registry", "sync", "--watch", "--parent", str(os.getpid())]
+    run(settings, sync if find_spec("mlflow") else [])  # the serving image has none: the sync image runs beside it
 
 
 @app.command("serve-key")
@@ -124,6 +127,7 @@ def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 1."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # XGBoost waits asleep: spinning costs tenfold on busy cores
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended too
     try:
         app()
     except UserError as error:

@@ -1,5 +1,7 @@
 """`registry`: model versions and their aliases."""
 
+import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -83,9 +85,10 @@ def registry_sync(
 
     settings = make_settings()
     store = make_registry(settings)
-    settings.bundles.mkdir(parents=True, exist_ok=True)
+    bundles = settings.make_bundles()
     if watch:
-        sync.watch(store, settings.bundles, settings.sync_seconds, parent, lambda line: print(line, flush=True))
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # told to go on until ended, this is how it ends
+        sync.watch(store, bundles, settings.sync_seconds, parent, lambda line: print(line, flush=True))
         return
-    for change in sync.sync(store, settings.bundles) or ["nothing changed"]:
+    for change in sync.sync(store, bundles) or ["nothing changed"]:
         print(change)

@@ -27,8 +27,9 @@ from mlflow.tracking._model_registry.client import ModelRegistryClient
 from mlflow.tracking.client import MlflowClient
 
 from ..errors import BundleError, GateError, RegistryError
+from ..settings import PREFIX
 from . import moves, pruning
-from .explained import ABSENT, REFUSED, TAKEN, explained
+from .explained import ABSENT, OPENS_FILES, REFUSED, TAKEN, explained
 from .moves import ALIASES, CHALLENGER, CHAMPION, PREVIOUS, Move
 from .runs import BUNDLE, log_run
 from .versions import Version, describe, version_of
@@ -237,6 +238,10 @@ class Registry:
 
     def _connect(self) -> MlflowClient:
         """Return MLflow's client for models; with that for runs, which has the same methods, it opens twice as long."""
+        if self._file() and not OPENS_FILES:
+            raise RegistryError(
+                f"only a client of an MLflow server is installed here, which opens no file; set {PREFIX}REGISTRY_URI"
+            )
         if not self.exists():
             raise RegistryError(f"there is no registry at {self._file()}; `train` makes one")
         if self._models is None:

@@ -5,11 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import RegistryError
+
+OPENS_FILES = find_spec("sqlalchemy") is not None
+"""Whether MLflow can open a database here; mlflow-skinny, beside a server, only asks an MLflow server."""
+if OPENS_FILES:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    ERRORS: tuple[type[Exception], ...] = (MlflowException, OSError, SQLAlchemyError)
+else:
+    ERRORS = (MlflowException, OSError)
 
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
 TAKEN = "RESOURCE_ALREADY_EXISTS"
@@ -23,7 +32,7 @@ def explained(uri: str) -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except ERRORS as error:
         line = " ".join(str(error).split())[:200]
         code = error.error_code if isinstance(error, MlflowException) else ""
         if code in (ABSENT, REFUSED):

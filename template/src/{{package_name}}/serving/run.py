@@ -22,11 +22,17 @@ SECONDS_TO_FINISH = 15.0  # what a worker may take to end after its drain: see w
 
 
 def run(settings: Settings, sync_command: Sequence[str]) -> None:
-    """Serve until SIGTERM or SIGINT. Raises UserError when an address is not allowed or in use.
+    """Serve until SIGTERM or SIGINT, with `sync_command` beside the workers unless it is empty.
 
-    Raises SystemExit when the worker has said why it cannot start, or when a second signal did not want to wait.
+    Raises UserError when an address is not allowed or in use, or when the state cannot be written. Raises SystemExit
+    when the worker has said why it cannot start, or when a second signal did not want to wait.
     """
     listener = _bind(settings)
+    try:
+        settings.make_bundles()
+    except UserError:
+        listener.close()
+        raise
     with tempfile.TemporaryDirectory(prefix="metrics-") as counts:
         registry, summed = CollectorRegistry(), Summed(Path(counts))
         registry.register(summed)
@@ -35,7 +41,6 @@ def run(settings: Settings, sync_command: Sequence[str]) -> None:
         except OSError as error:
             listener.close()
             raise UserError(_in_use(settings.metrics_port, "--metrics-port", error)) from error
-        settings.bundles.mkdir(parents=True, exist_ok=True)
         logs.configure()
         supervisor = Supervisor(
             [*WORKER, counts],

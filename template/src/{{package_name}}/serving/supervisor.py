@@ -31,7 +31,9 @@ class _Explained(Exception):
 
 
 class Supervisor:
-    """Runs `count` workers, and one companion once the first of them serves, until a signal or until that cannot start.
+    """Runs `count` workers until a signal or until that cannot start, and a companion once the first of them serves.
+
+    The companion may be none, an empty command.
 
     A worker is told three descriptors as its last arguments: the listening socket, a pipe whose end is that of this
     process, and one to write a byte to when it serves.
@@ -85,7 +87,8 @@ class Supervisor:
         try:
             await self._until(self._stop, self._served, *keepers)
             if not self._stop.is_set():  # what starts takes the processor from those that start with it
-                keepers.append(asyncio.create_task(self._keep_companion()))
+                if self._companion:
+                    keepers.append(asyncio.create_task(self._keep_companion()))
                 keepers += [asyncio.create_task(self._keep_worker()) for _ in range(self._count - 1)]
             await self._until(self._stop, *keepers)
         except _Explained:

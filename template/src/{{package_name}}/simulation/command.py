@@ -1,7 +1,5 @@
 """The replay as a command: start the server, replay, judge, and always end what was started."""
 
-import signal
-import sys
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
@@ -46,7 +44,6 @@ def run(
     console = Console(highlight=False, soft_wrap=True)
     server = Server(settings.environment(), settings.state / "server.log")
     online = open_store(settings)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is ended then too
     try:
         server.start()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
