@@ -312,6 +312,7 @@ def connections(objects: list[Object], platform: list[Object]) -> set[tuple[str,
     labels |= {name: (space, {"app.kubernetes.io/name": name}) for name, (space, _) in OTHERS.items()}
     ports = {
         name: {port["containerPort"]: port["name"] for each in containers(template) for port in each.get("ports", [])}
+        | {9999: ""}  # what listens without saying so
         for name, template in templates(objects)
     }
     ports |= {name: dict.fromkeys(of, "") for name, (_, of) in OTHERS.items()}
@@ -391,8 +392,16 @@ CHECKS = (unrestricted, unnamed, disagreeing, careless)
 
 @pytest.fixture(scope="module")
 def platform(root: Path, build: Callable[[Path], list[Object]]) -> list[Object]:
-    """Return the objects of the platform, and what it gives the project."""
-    return build(root / "k8s" / "overlays" / "local") + build(root / "k8s" / "tenants" / OURS)
+    """Return the objects of the platform, what it gives the project, and what comes with a collector of traces."""
+    projects = {"namespaceSelector": {"matchExpressions": [{"key": "slipway.dev/project", "operator": "Exists"}]}}
+    collector = {
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "opentelemetry-collector"}},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": [projects], "ports": [{"port": 4318}]}],
+    }
+    policy = {"kind": "NetworkPolicy", "metadata": {"name": "collector", "namespace": "monitoring"}, "spec": collector}
+    folders = [root / "k8s" / "overlays" / "local", root / "k8s" / "tenants" / OURS]
+    return [policy, *(each for path in folders if path.is_dir() for each in build(path))]
 
 
 # Files
@@ -559,7 +568,7 @@ GONE = object()
         (disagreeing, "Deployment", "serve", f"{POD}/terminationGracePeriodSeconds", 24),
         (disagreeing, "Deployment", "serve", f"{POD}/containers/0/lifecycle", {"preStop": {"sleep": {"seconds": 10}}}),
         (disagreeing, "Deployment", "serve", f"{POD}/topologySpreadConstraints", GONE),
-        (disagreeing, "Deployment", "serve", f"{POD}/containers/0/resources/limits/memory", "256Mi"),
+        (disagreeing, "Deployment", "serve", f"{POD}/containers/0/resources/limits/memory", "200Mi"),
         (disagreeing, "CronJob", "retrain", f"{JOB}/template/spec/containers/0/resources/limits/memory", "1Gi"),
         (careless, "CronJob", "land", "spec/timeZone", GONE),
         (careless, "CronJob", "land", "spec/concurrencyPolicy", "Allow"),
@@ -570,7 +579,7 @@ GONE = object()
         (unequal, "NetworkPolicy", "serve", "spec/ingress/0/from/0", {"namespaceSelector": {}}),
         (unequal, "NetworkPolicy", "serve", "spec/ingress/1/from/0/podSelector", {}),
         (unequal, "NetworkPolicy", "pushgateway", "spec/egress/0/ports/0/port", 9090),
-        (unequal, "NetworkPolicy", "default-deny", "spec/policyTypes", ["Ingress"]),
+        (unequal, "NetworkPolicy", "default-deny", "spec/policyTypes", ["Egress"]),
     ],
 )
 def test_a_planted_fault_is_found(
