@@ -4,29 +4,32 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 from prometheus_client import CollectorRegistry
 
-from . import audit, bundle
+from . import audit, bundle, problem
 from .errors import DataError, RegistryError
 from .features.build import Built, build
 from .features.feature_view import FeatureView
 from .features.online import OnlineStore
 from .features.publish import publish
+from .features.stream import MicroBatches, lookback
 from .lake import partition_days, partition_path
 from .landing import Landing, land, quarantined, release
 from .monitoring import daily
+from .monitoring.events import Event, record
 from .monitoring.gauges import collect
 from .monitoring.labels import COHORTS
-from .monitoring.policy import Decision
+from .monitoring.policy import Action, Decision
 from .monitoring.predictions import ALIASES, PREDICTIONS, logged_versions
-from .registry.client import CHAMPION, Registry, Version
+from .registry.client import CHALLENGER, CHAMPION, Registry, Version
 from .registry.decisions import Decisions
 from .registry.sync import clear_left, folder_name, tidy
 from .scoring import Scorer
@@ -86,6 +89,24 @@ class Project:
         """
         views = [view for view in self.views.values() if streaming or not view.streaming]
         publish(self.con, views, self.settings.features, online, as_of)
+
+    def tick(self, online: OnlineStore, as_of: datetime) -> datetime:
+        """Bring the streaming views to the last round that `as_of` (aware) completes, and return when that was.
+
+        Every value that still holds is written, so that one run makes up for those that were missed before it.
+        """
+        step = problem.ROUND.total_seconds()
+        at = datetime.fromtimestamp(as_of.timestamp() // step * step, UTC)
+        views = [view for view in self.views.values() if view.streaming]
+        since = at - max((view.ttl for view in views), default=problem.ROUND)
+        events = {}
+        for name in {view.source for view in views}:
+            rows = self.sources[name].read()
+            span = [pd.Timestamp(since - lookback(views)), pd.Timestamp(at)]
+            low, high = rows["known_at"].searchsorted(span, side="right")
+            events[name] = pa.Table.from_pandas(rows, preserve_index=False).slice(low, high - low)
+        MicroBatches(views, online).tick(since, at, events)
+        return at
 
     def train(
         self,
@@ -175,9 +196,53 @@ class Project:
         """Record one UTC day and return what the policy decides."""
         settings = self.settings
         serving = self._serving()
+        return daily.run(self.con, settings, self.sources, self.views, serving, self._last_training(day), day)
+
+    def _last_training(self, day: date) -> date:
+        """Return the day that the newest version was trained on; `day` when there is none."""
         trained = [version.tags[TRAINED_ON] for version in self.registry.versions() if TRAINED_ON in version.tags]
-        last = date.fromisoformat(max(trained)) if trained else day
-        return daily.run(self.con, settings, self.sources, self.views, serving, last, day)
+        return date.fromisoformat(max(trained)) if trained else day
+
+    def act(self, day: date, seed: int, now: datetime) -> str:
+        """Carry out what was decided of a recorded UTC day, and return one line; what was done is not done again.
+
+        Without any version the first is trained, on what was known before `day`. Raises DataError when the day was not
+        monitored, and as `train`.
+        """
+        if not self.registry.exists() or not self.registry.versions():
+            version, candidate = self.train(day, seed, {"decided_by": "policy", "reason": "there was no version yet"})
+            told = "promote it with `registry promote`" if candidate.passed else "its gates refused it"
+            return f"trained version {version.number}, the first; {told}"
+        versions = {alias: version.number for alias, version in self.registry.aliases().items()}
+        decision = daily.standing(self.settings.monitoring, day, versions, self._last_training(day))
+        if decision is None:
+            return f"nothing: what was decided of {day} is done, or the versions have changed since"
+        event = self._carry_out(day, decision, seed, now)
+        if event is None:
+            return f"nothing: {decision.action} needs no change of versions"
+        record(self.settings.monitoring, event)
+        return event.text
+
+    def _carry_out(self, day: date, decision: Decision, seed: int, now: datetime) -> Event | None:
+        """Train or move aliases as the policy decided; None when it decided something else."""
+        reason, kind = decision.reason, str(decision.action)
+        if decision.action is Action.RETRAIN:
+            version, candidate = self.train(day, seed, {"decided_by": "policy", "reason": reason})
+            done = "shadows the champion" if candidate.passed else "was refused by its gates"
+            return Event(now, kind, version.number, f"version {version.number} was trained and {done}: {reason}")
+        aliases = self.registry.aliases()
+        if decision.action is Action.PROMOTE:
+            number = aliases[CHALLENGER].number
+            self.decisions.promote(number, reason)
+            return Event(now, kind, number, f"version {number} replaces version {aliases[CHAMPION].number}: {reason}")
+        if decision.action is Action.REFUSE:
+            number = aliases[CHALLENGER].number
+            self.decisions.refuse(number, reason)
+            return Event(now, kind, number, f"version {number} stays out: {reason}")
+        if decision.action is Action.ROLL_BACK:
+            back, bad = self.decisions.rollback(reason).number, aliases[CHAMPION].number
+            return Event(now, kind, back, f"version {back} serves again instead of {bad}: {reason}")
+        return None
 
     def gauges(self, day: date, now: datetime) -> CollectorRegistry | None:
         """Return what Prometheus is told of a recorded day, None when a later one is recorded: gauges never go back."""

@@ -174,6 +174,7 @@ def turn(root: Path, alone: bool) -> Iterator[None]:
     """Wait for a turn among those who read segments, or alone among those who remove some; not among those who write.
 
     A reader in its turn finds each row in a segment or in the lake. Nothing is made where there is no log yet.
+    `registry sync` takes its turns at the folder of the bundles by it.
     """
     if not root.is_dir():
         yield

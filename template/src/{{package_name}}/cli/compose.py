@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -115,3 +115,8 @@ def write_report(settings: Settings, path: Path) -> str:
 def today() -> date:
     """Return the UTC day that it is now."""
     return datetime.now(UTC).date()
+
+
+def yesterday() -> date:
+    """Return the last UTC day that is over."""
+    return today() - timedelta(days=1)

@@ -12,6 +12,8 @@ from .compose import Day, Engine, make_project, make_settings, parse_instant, pr
 
 app = typer.Typer(no_args_is_help=True, help="Feature views: offline and online.")
 
+Instant = Annotated[datetime | None, typer.Option(parser=parse_instant, metavar="TIME")]
+
 
 @app.command("build")
 def features_build(
@@ -42,14 +44,26 @@ def features_sql(view: str, dialect: Annotated[str, typer.Option(metavar="NAME")
 
 
 @app.command("publish")
-def features_publish(as_of: Annotated[datetime, typer.Option(parser=parse_instant, metavar="TIME")]) -> None:
-    """Write the last feature rows known at --as-of to the online store."""
+def features_publish(as_of: Instant = None) -> None:
+    """Write the last feature rows known at --as-of (default now) to the online store."""
     from ..features.online import open_store
 
+    as_of = as_of or datetime.now(UTC)
     project = make_project()
     with closing(open_store(project.settings)) as online:
         project.publish(online, as_of)
     print(f"published {len(project.views)} views as of {as_of.astimezone(UTC).isoformat()}")
+
+
+@app.command("tick")
+def features_tick(as_of: Instant = None) -> None:
+    """Bring the streaming views of the online store to the last round before --as-of (default now), from the events."""
+    from ..features.online import open_store
+
+    project = make_project()
+    with closing(open_store(project.settings)) as online:
+        at = project.tick(online, as_of or datetime.now(UTC))
+    print(f"the streaming views are as of {at.astimezone(UTC).isoformat()}")
 
 
 @app.command("list")

@@ -1,19 +1,20 @@
 """`monitor`: what production did, and what to do about it."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .compose import PACKAGE, make_project, make_settings, parse_day, write_report
+from .compose import PACKAGE, Day, Seed, make_project, make_settings, write_report, yesterday
 
 app = typer.Typer(no_args_is_help=True, help="What production did, and what to do about it.")
 
 
 @app.command("run")
-def monitor_run(day: Annotated[date, typer.Option(parser=parse_day, metavar="DATE")]) -> None:
-    """Record one UTC day: mature labels, measure, decide by the policy, and push gauges where PUSHGATEWAY_URL says."""
+def monitor_run(day: Day = None) -> None:
+    """Record a UTC day (default yesterday): mature labels, measure, decide, push gauges where PUSHGATEWAY_URL says."""
+    day = day or yesterday()
     project = make_project()
     decision = project.monitor(day)
     print(f"{decision.action}: {decision.reason}")
@@ -24,6 +25,12 @@ def monitor_run(day: Annotated[date, typer.Option(parser=parse_day, metavar="DAT
         from ..monitoring.gauges import push
 
         push(url, PACKAGE, gauges)
+
+
+@app.command("act")
+def monitor_act(day: Day = None, seed: Seed = 7) -> None:
+    """Carry out what was decided of a UTC day, by default yesterday; without any version, train the first."""
+    print(make_project().act(day or yesterday(), seed, datetime.now(UTC)))
 
 
 @app.command("report")

@@ -14,6 +14,7 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from .. import bundle, problem
+from ..errors import DataError
 from ..features.feature_view import FeatureView
 from ..lake import midnight, partition_days, partition_path, write_partition
 from ..landing import quarantined
@@ -64,9 +65,7 @@ def run(
         last = decisions.iloc[-1]
         seen = json.loads(last["evidence"])
         if (seen["serving"], seen["days_since_training"]) != (versions, since):
-            return Decision(
-                Action(last["action"]), last["reason"], Cause(last["cause"]), tuple(json.loads(last["also"]))
-            )
+            return _decided(last)
         until = date.fromisoformat(seen["matured_until"])  # what has matured since is of a later day
     evidence = Evidence(
         serving=versions,
@@ -87,6 +86,23 @@ def run(
     elif row.iloc[0].to_dict() != last[row.columns].to_dict():
         _write(settings.monitoring, DECISIONS, day, pd.concat([decisions[row.columns], row]))
     return decision
+
+
+def standing(monitoring: Path, day: date, serving: Mapping[str, str], last_training: date) -> Decision | None:
+    """Return what was decided of a UTC day, or None when it was carried out or the versions have changed since.
+
+    `serving` maps each alias to its version number. Raises DataError when the day was not recorded.
+    """
+    decisions = read_days(monitoring, DECISIONS, [day])
+    if decisions.empty:
+        raise DataError(f"{day} was not monitored yet; run `monitor run --day {day}` first")
+    seen = json.loads(decisions.iloc[-1]["evidence"])
+    since = (day - last_training).days
+    return _decided(decisions.iloc[-1]) if (seen["serving"], seen["days_since_training"]) == (serving, since) else None
+
+
+def _decided(row: pd.Series) -> Decision:
+    return Decision(Action(row["action"]), row["reason"], Cause(row["cause"]), tuple(json.loads(row["also"])))
 
 
 def _measure(monitoring: Path, day: date, cohort: pd.DataFrame) -> None:

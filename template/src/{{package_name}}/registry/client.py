@@ -216,7 +216,11 @@ class Registry:
                 got = download_artifacts(artifact_uri=version.source, dst_path=str(temporary), tracking_uri=self._uri)
             verify(Path(got), version.digest)
             if folder.exists():
-                folder.replace(temporary / "replaced")  # in one step: a kill never leaves half a bundle of this name
+                try:
+                    verify(folder, version.digest)
+                    return  # another process has fetched it meanwhile, and may have it open
+                except BundleError:
+                    folder.replace(temporary / "replaced")  # in one step: a kill never leaves half a bundle
             Path(got).replace(folder)
         except OSError as error:
             raise BundleError(f"version {version.number} cannot be fetched ({error}); register it again") from error

@@ -8,10 +8,10 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from .. import standing
+from .. import segments, standing
 from ..bundle import verify
 from ..errors import BundleError, UserError
 from .client import ALIASES, Registry, Version
@@ -23,28 +23,32 @@ LEFT = 3600
 def sync(registry: Registry, bundles: Path) -> list[str]:
     """Fetch and verify the bundle of every alias, then swap the links. Returns a line for each change.
 
-    What serving must know of each version goes before the links, see standing.py.
+    What serving must know of each version goes before the links, see standing.py. Those that share the folder, the
+    replicas of a cluster, take turns: one fetches, and the others find it there.
 
     Raises BundleError or RegistryError; every link that could not be verified stays as it was.
     """
+    if _is_current(registry.aliases(), bundles):
+        return []
     changes = []
-    wanted = registry.aliases()
-    standing.write(bundles, {folder_name(version): _forced(version) for version in wanted.values()})
-    for alias in ALIASES:
-        link = bundles / alias
-        version = wanted.get(alias)
-        if version is None:
-            if link.is_symlink():
-                link.unlink()
-                changes.append(f"{alias}: none")
-            continue
-        name = folder_name(version)
-        if link.is_symlink() and str(link.readlink()) == name and link.exists():
-            continue
-        if not _is_whole(bundles / name, version.digest):
-            registry.fetch(version, bundles / name)
-        swap(link, name)
-        changes.append(f"{alias}: version {version.number}")
+    with segments.turn(bundles, alone=True):
+        wanted = registry.aliases()
+        standing.write(bundles, {folder_name(version): _forced(version) for version in wanted.values()})
+        for alias in ALIASES:
+            link = bundles / alias
+            version = wanted.get(alias)
+            if version is None:
+                if link.is_symlink():
+                    link.unlink()
+                    changes.append(f"{alias}: none")
+                continue
+            name = folder_name(version)
+            if link.is_symlink() and str(link.readlink()) == name and link.exists():
+                continue
+            if not _is_whole(bundles / name, version.digest):
+                registry.fetch(version, bundles / name)
+            swap(link, name)
+            changes.append(f"{alias}: version {version.number}")
     return changes
 
 
@@ -97,6 +101,16 @@ def watch(registry: Registry, bundles: Path, interval: float, parent: int | None
                 say(f"sync: {error}")
             last = str(error)
         time.sleep(interval)
+
+
+def _is_current(wanted: Mapping[str, Version], bundles: Path) -> bool:
+    """Return whether the links, and what is known beside them, are those of the registry's aliases."""
+    links = {alias: str((bundles / alias).readlink()) for alias in ALIASES if (bundles / alias).is_symlink()}
+    return (
+        links == {alias: folder_name(version) for alias, version in wanted.items()}
+        and all((bundles / alias).exists() for alias in links)
+        and all(standing.forced(bundles, folder_name(version)) == _forced(version) for version in wanted.values())
+    )
 
 
 def _is_whole(folder: Path, digest: str) -> bool:

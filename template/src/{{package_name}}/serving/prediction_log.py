@@ -7,6 +7,7 @@ has seen. Shadow scores follow after the answer, in segments of their own; reade
 
 import os
 import sys
+import tempfile
 import threading
 import time
 from collections import defaultdict
@@ -60,13 +61,11 @@ class PredictionLog:
         Call it every second or so, so that a log that could not be written is ready again without a request. It also
         finishes the segments that have not been written to for a while, so that they can be compacted.
         """
-        path = self._root / ".probe"
         try:
             self._root.mkdir(parents=True, exist_ok=True)
-            try:
-                path.write_bytes(ROOM)
-            finally:
-                path.unlink(missing_ok=True)
+            # Without a name: on NFS, a file that another replica removes can no longer be written.
+            with tempfile.TemporaryFile(dir=self._root) as file:
+                file.write(ROOM)
         except OSError as error:
             self._fault = _sentence(error)
         else:
