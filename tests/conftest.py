@@ -2,8 +2,9 @@
 
 import os
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,3 +117,41 @@ def require_tool() -> Callable[[str], str]:
         pytest.skip(message)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def make(require_tool: Callable[[str], str]) -> Callable[..., str]:
+    """Return the function that runs targets of a project's Makefile and returns what they printed.
+
+    The project gets the uv and, unless told otherwise, the Python of the tests. A target that fails fails the test,
+    with what it printed.
+    """
+    tool, uv = require_tool("make"), require_tool("uv")
+
+    def run(path: Path, *targets: str, python: str = sys.executable) -> str:
+        # The options of the `make test` that runs this are not for the project's own make.
+        environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
+        command = [tool, *targets, f"UV={uv}", f"PYTHON={python}"]
+        result = subprocess.run(
+            command, cwd=path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        if result.returncode != 0:
+            pytest.fail(f"make {' '.join(targets)}: exit {result.returncode}\n{result.stdout}", pytrace=False)
+        return result.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def golden_project(
+    render: Callable[[Path, dict[str, Any]], Project],
+    golden: dict[str, Any],
+    make: Callable[..., str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Path]:
+    """Return the project of the golden answers, with its environment. It is one for all tests: leave it as it is."""
+    path = tmp_path_factory.mktemp("golden") / "project"
+    render(path, golden)
+    make(path, "setup")
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
