@@ -70,7 +70,7 @@ serve ui report:
 # The platform on one machine: infra/compose.yaml. PROJECT is the project whose alerts and dashboards it shows.
 PROJECT ?= build/demo
 COMPOSE  = docker compose version >/dev/null 2>&1 || { \
-  echo "error: this needs Docker with its Compose plugin, 2.24 or later; install it and try again" >&2; exit 1; }; \
+  echo "error: this needs Docker 25 or later with its Compose plugin; install them and try again" >&2; exit 1; }; \
   docker compose --project-directory infra
 
 platform-up: .venv/.ready ## Start the platform (MLflow, PostgreSQL, Redis, Prometheus, Grafana); it needs Docker

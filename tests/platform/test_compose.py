@@ -85,6 +85,12 @@ def test_the_platform_starts_in_an_order_and_keeps_what_it_holds(root: Path):
     assert set(re.findall(r"\$\{\w+([^}]*)\}", (root / "infra" / "compose.yaml").read_text(encoding="utf-8"))) == {":?"}
 
 
+def test_the_image_of_the_registry_is_made_by_the_rules(root: Path, platform_tool: Callable[[str], str]):
+    lint = [platform_tool("hadolint"), str(root / "infra" / "mlflow" / "Dockerfile")]
+    done = subprocess.run(lint, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_versions_are_those_that_are_tested(root: Path):
     """The object store is the binary of the lock, and MLflow's server that of the projects' lock."""
     services = yaml.safe_load((root / "infra" / "compose.yaml").read_text(encoding="utf-8"))["services"]
