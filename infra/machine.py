@@ -1,4 +1,4 @@
-"""What `make platform-...` and `make demo PLATFORM=1` need beside Docker: secrets, addresses, and whether all is there."""
+"""What `make platform-...` and `make demo PLATFORM=1` need beside Docker: secrets, addresses, and a look around."""
 
 import argparse
 import os
@@ -65,7 +65,7 @@ def addresses(package: str, inside: bool, folder: Path = HERE) -> dict[str, str]
 
 
 def require_empty(model: str, ports: dict[str, int]) -> None:
-    """End with a sentence unless the platform answers on its ports and holds no such model: a demo is its first life."""
+    """End with a sentence unless the platform answers, and holds no such model: a demo is its first life."""
     for name, port in ports.items():
         with socket.socket() as probe:
             probe.settimeout(5)
