@@ -381,7 +381,7 @@ def test_a_loop_that_does_not_close_fails(embedded: Project, tmp_path: Path):
     assert done.stderr.count("\n") == 1
 
 
-# What was decided, event by event, with the evidence; and every answer.
+# What was decided, event by event, with the evidence; and every answer, without what a shadow may have missed.
 DECIDED = """
 import json, sys
 from pathlib import Path
@@ -393,6 +393,7 @@ from flight_delays.monitoring.labels import PREDICTIONS, read_days
 monitoring = Path(sys.argv[1]) / "monitoring"
 tables = {name: read_days(monitoring, name, partition_days(monitoring, name)) for name in (DECISIONS, PREDICTIONS)}
 answers = tables[PREDICTIONS].drop(columns=["request_id", "answered_at", "milliseconds"])
+answers = answers.drop(columns=[name for name in answers if name.startswith(("challenger_", "previous_"))])
 print(json.dumps({
     "events": [[event.at.isoformat(), event.kind, event.version, event.text] for event in events.read(monitoring)],
     "decisions": json.loads(tables[DECISIONS].to_json(orient="records", date_format="iso")),
