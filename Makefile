@@ -11,11 +11,12 @@ PASS    := UV="$(CURDIR)/$(BIN)/uv" PYTHON="$(CURDIR)/$(BIN)/python"
 # Compiled once, a process starts seconds sooner, whatever the shell says.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo serve ui report test lint format bench lock terraform-docs clean
+.PHONY: help setup demo serve ui report platform-up platform-down platform-status \
+  platform-nuke platform-env test lint format bench lock terraform-docs clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/.ready ## Make .venv from locks/dev.txt
 
@@ -45,9 +46,11 @@ setup: .venv/.ready ## Make .venv from locks/dev.txt
 	"$$uv" pip sync $$quiet --python $(BIN)/python --require-hashes locks/dev.txt; \
 	touch $@
 
-demo: .venv/.ready ## Generate the example project into build/demo, and watch it live
+demo: .venv/.ready ## Generate the example project into build/demo, and watch it live; PLATFORM=1: on the platform
+	@$(if $(PLATFORM),$(BIN)/python infra/machine.py empty flight-delay)
 	@$(MAKE) --no-print-directory build/demo
-	@$(MAKE) --no-print-directory -C build/demo demo $(PASS)
+	@$(if $(PLATFORM),settings="$$($(BIN)/python infra/machine.py env flight_delays)" && env $$settings) \
+	  $(MAKE) --no-print-directory -C build/demo demo $(PASS)
 
 # Generated anew each time, from the working tree; its .venv stays, and is brought up to its lock.
 .PHONY: build/demo
@@ -63,6 +66,40 @@ report: ## After the demo: say where the report is, and open it
 serve ui report:
 	@[ -f build/demo/Makefile ] || { echo "error: there is no example project yet. Type: make demo" >&2; exit 1; }
 	@$(MAKE) --no-print-directory -C build/demo $@ $(PASS)
+
+# The platform on one machine: infra/compose.yaml. PROJECT is the project whose alerts and dashboards it shows.
+PROJECT ?= build/demo
+COMPOSE  = docker compose version >/dev/null 2>&1 || { \
+  echo "error: this needs Docker 25 or later with its Compose plugin; install them and try again" >&2; exit 1; }; \
+  docker compose --project-directory infra
+
+platform-up: .venv/.ready ## Start the platform (MLflow, PostgreSQL, Redis, Prometheus, Grafana); it needs Docker
+	@[ "$(PROJECT)" != build/demo ] || [ -d build/demo/observability ] || $(MAKE) --no-print-directory build/demo
+	@$(BIN)/python infra/machine.py prepare "$(PROJECT)"
+	@$(COMPOSE) up --detach --build --wait
+	@$(COMPOSE) kill --signal HUP prometheus alertmanager
+	@echo "Pages: http://mlflow.localhost:8080 http://grafana.localhost:8080 http://prometheus.localhost:8080"
+	@echo "Next:  make demo PLATFORM=1, or docs/how-to/run-on-the-platform.md of your project"
+
+platform-down: infra/.env ## Stop the platform; its data stays
+	@$(COMPOSE) down
+
+platform-status: infra/.env ## Say what of the platform runs, and whether it is healthy
+	@$(COMPOSE) ps --all
+
+platform-nuke: infra/.env ## Stop the platform and delete its data, when you type the word
+	@echo "This deletes what the platform holds on this machine: models, runs, features, measurements, secrets."; \
+	word="$(CONFIRM)"; \
+	if [ -z "$$word" ] && [ -t 0 ]; then printf 'Type nuke to go on: '; read -r word; fi; \
+	if [ "$$word" != nuke ]; then echo "error: nothing was deleted. Type: make platform-nuke CONFIRM=nuke" >&2; exit 1; fi
+	@$(COMPOSE) down --volumes
+	@rm -rf infra/.env infra/project
+
+platform-env: .venv/.ready ## Print a project's settings on the platform: PACKAGE=its_package, and INSIDE=1 for containers
+	@$(BIN)/python infra/machine.py env $(if $(INSIDE),--inside) "$(or $(PACKAGE),flight_delays)"
+
+infra/.env: infra/.env.example .venv/.ready
+	@$(BIN)/python infra/machine.py secrets
 
 test: .venv/.ready ## Run every test: rendering, the locks, and generated projects
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -99,6 +136,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 lock: .venv/.ready ## Write locks/*.txt, and template/locks/*.txt in a generated project
 	$(COMPILE) requirements.in --output-file locks/dev.txt
 	$(COMPILE) requirements-platform.in --output-file locks/platform.txt
+	$(COMPILE) infra/mlflow/requirements.in --output-file infra/mlflow/requirements.txt
 	rm -rf build/lock
 	$(BIN)/copier copy --quiet --defaults --data-file example-answers.yml --vcs-ref HEAD . build/lock
 	$(MAKE) --no-print-directory -C build/lock lock LOCK="$(LOCK)" $(PASS)

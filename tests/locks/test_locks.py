@@ -48,7 +48,7 @@ def test_a_package_without_a_wheel_is_refused(root: Path, require_tool: Callable
     assert "xgboost-cpu" in run.stderr
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, "infra/mlflow/requirements.txt"])
 def test_a_lock_has_hashes_and_no_address(root: Path, lock: str):
     text = (root / lock).read_text(encoding="utf-8")
     assert "://" not in text

@@ -1,4 +1,4 @@
-"""What the tests of the platform start from: checkers and a stand-in cloud in an environment of their own, and Docker.
+"""What the tests of the platform start from: Docker, and checkers, a stand-in cloud and MLflow in environments apart.
 
 Docker is a daemon of the tests' own, without a network of its own: a container has none, or the host's. No registry is
 asked for the base image; Debian's packages stand in for it, under its name.
@@ -221,26 +221,41 @@ def plant(project: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def platform_tool(root: Path, require_tool: Callable[[str], str]) -> Callable[[str], str]:
-    """Return the function that says where a command of locks/platform.txt is, such as checkov or moto_server.
+def environment_of(root: Path, require_tool: Callable[[str], str]) -> Callable[[str, Path], Path]:
+    """Return the function that makes an environment below build/ from a lock, and returns the folder of its commands.
 
-    The environment is build/platform; it is made once for all processes of the tests, and again when the lock changes.
+    It is made once for all processes of the tests, and again when the lock changes.
     """
-    lock, environment = root / "locks" / "platform.txt", root / "build" / "platform"
-    environment.parent.mkdir(exist_ok=True)
-    with (environment.parent / "platform.lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        made = environment / "made-from.txt"
-        if not made.is_file() or made.read_bytes() != lock.read_bytes():
-            uv, python = require_tool("uv"), environment / "bin" / "python"
-            quiet = {"check": True, "stdout": subprocess.DEVNULL, "env": {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}}
-            subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, environment], **quiet)
-            sync = [uv, "pip", "sync", "--quiet", "--compile-bytecode", "--require-hashes"]
-            subprocess.run([*sync, "--python", python, lock], **quiet)
-            made.write_bytes(lock.read_bytes())
+    uv = require_tool("uv")
+
+    def make(name: str, lock: Path) -> Path:
+        path = root / "build" / name
+        path.parent.mkdir(exist_ok=True)
+        with path.with_suffix(".lock").open("w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            made = path / "made-from.txt"
+            if not made.is_file() or made.read_bytes() != lock.read_bytes():
+                quiet = {"check": True, "stdout": subprocess.DEVNULL}
+                quiet["env"] = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+                subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, path], **quiet)
+                sync = [uv, "pip", "sync", "--quiet", "--compile-bytecode", "--require-hashes"]
+                subprocess.run([*sync, "--python", path / "bin" / "python", lock], **quiet)
+                made.write_bytes(lock.read_bytes())
+        return path / "bin"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def platform_tool(root: Path, environment_of: Callable[[str, Path], Path]) -> Callable[[str], str]:
+    """Return the function that says where a command of locks/platform.txt is, such as checkov or weed.
+
+    The environment is build/platform.
+    """
+    commands = environment_of("platform", root / "locks" / "platform.txt")
 
     def find(name: str) -> str:
-        path = environment / "bin" / name
+        path = commands / name
         assert path.is_file(), f"locks/platform.txt has no command {name}"
         return str(path)
 
