@@ -29,6 +29,7 @@ from .faults import Fault, Injection, wrong_join
 from .server import Server
 from .world import World
 
+CORRECTED = timedelta(days=14)  # how late a partition may come and still become features, as of a nightly job
 KILLED_AT = timedelta(hours=16)  # UTC, into the day
 ATTEMPTS = 3
 
@@ -73,7 +74,8 @@ class Replay:
 
     def _prepare(self, since: date) -> None:
         """Land and build what is missing before the first day, and bring the online store to its first instant."""
-        self._land(since)
+        self.project.land(since)
+        self.project.build(until=since)
         # One round early, so that the first tick publishes the rows of midnight itself.
         self._now = midnight(since) - problem.ROUND
         self.online.clear()
@@ -120,7 +122,7 @@ class Replay:
     def _land(self, until: date) -> None:
         """Land the days before `until` and build the features that they complete; what is skipped serves as it was."""
         self.project.land(until)
-        self.project.build(until=until)
+        self.project.build(until - CORRECTED, until)
 
     def _ask(self, day: date, rows: list[dict[str, Any]], received: dict[tuple[Any, ...], float]) -> None:
         """Ask for one round's predictions; a refused or broken request is counted and asked again."""
