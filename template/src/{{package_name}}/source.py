@@ -12,6 +12,7 @@ import pandas as pd
 import pandera.ibis as pa
 
 TABLE = "_to_be_checked"
+WHOLE_UNITS = "whole_units"
 UTC_TIME = dt.Timestamp(timezone="UTC", scale=6)
 
 
@@ -20,10 +21,25 @@ def _in_range(column: Any, min_value: Any, max_value: Any, include_min: bool, in
     return low & (column <= max_value if include_max else column < max_value)
 
 
+def whole_units(unit: float, named: str) -> pa.Check:
+    """Return the check that values are whole multiples of a unit: read off an instrument, and converted by this factor.
+
+    A value that was measured or converted otherwise is none, whatever is usual: other units are found in an hour.
+    """
+    condition = CONDITIONS[WHOLE_UNITS]
+    return pa.Check(
+        lambda data: data.table.select(condition(data.table[data.key], unit).name(data.key)),
+        name=WHOLE_UNITS,
+        error=f"{WHOLE_UNITS}({named})",
+        statistics={"unit": unit},
+    )
+
+
 # What Pandera's checks of these names ask of a column.
 CONDITIONS: Mapping[str, Callable[..., Any]] = {
     "in_range": _in_range,
     "greater_than_or_equal_to": lambda column, min_value: column >= min_value,
+    WHOLE_UNITS: lambda column, unit: ((column / unit) - (column / unit).round()).abs() < 0.01,
     "str_matches": lambda column, pattern: column.re_search(pattern if pattern.startswith("^") else f"^{pattern}"),
 }
 

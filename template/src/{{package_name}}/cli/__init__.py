@@ -106,15 +106,19 @@ def simulate(
     inject: Annotated[
         list[str] | None, typer.Option(metavar="FAULT@DATE", help="Plant a fault; may be repeated.")
     ] = None,
+    faults: Annotated[
+        int | None, typer.Option(metavar="SEED", help="Plant every fault on days that SEED chooses.")
+    ] = None,
     expect: Annotated[list[str] | None, typer.Option(metavar="EVENT", help="Fail unless it was observed.")] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Measure other ways to retrain, too.")] = False,
     report: Annotated[Path | None, typer.Option(metavar="PATH")] = None,
     seed: Seed = 7,
 ) -> None:
-    """Replay days against the running server with a virtual clock, and let the loop act."""
+    """Replay days against the running server with a virtual clock, and let the loop act; run again, it goes on."""
     project = make_project()
-    from ..simulation.command import run
+    from ..simulation.command import Asked, run
 
-    findings = run(project, since, until, inject or [], expect or [], seed)
+    findings = run(project, Asked(since, until, inject or [], faults, expect or [], compare, seed))
     print(write_report(project.settings, report or project.settings.report))
     if not all(finding.held for finding in findings):
         raise UserError("the loop did not do what was expected; the list above says what was seen instead")
