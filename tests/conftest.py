@@ -14,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN: dict[str, Any] = yaml.safe_load((ROOT / "example-answers.yml").read_text())
-# Every licence, Python and example, the shortest and the longest names, an address and none, letters beyond ASCII.
+# Every licence, Python and example, with the sandbox and without, the shortest and the longest names, an address and none, letters beyond ASCII.
 ANSWERS: dict[str, dict[str, Any]] = {
     "golden": GOLDEN,
     "short": {
@@ -24,6 +24,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "license": "MIT",
         "python_version": "3.12",
         "example": "blank",
+        "sandbox": False,
     },
     "long": {
         "project_name": "The Remaining Life of Harbour Crane Hoist Ropes",
@@ -39,6 +40,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "project_name": "Prévision d'été & Großwetter",
         "project_description": "Prédit s'il fera beau: oui / non, à 90 % près",
         "author_name": "L'équipe météo",
+        "sandbox": False,
         "license": "Apache-2.0",
     },
 }
