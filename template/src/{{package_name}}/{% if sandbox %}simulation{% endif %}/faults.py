@@ -113,24 +113,30 @@ class Injection:
 
 
 def schedule(seed: int, since: date, until: date) -> Sequence[Injection]:
-    """Return each fault once, in an order and on days of [since, until] that `seed` chooses, as far apart as fits.
+    """Return faults in an order and on days of [since, until] that `seed` chooses: each once, as long as they fit.
 
-    Raises UserError when there are fewer days than the faults and their consequences take.
+    None is planted in the consequences of another. Raises UserError when not even one fits.
     """
     random = np.random.default_rng(seed)
-    faults = [Fault(name) for name in random.permutation(list(Fault))]
-    last = Fault.FORCED_PROMOTION  # it takes longest to be named, and what follows it would be measured on it
-    faults = [fault for fault in faults if fault is not last] + [last]
-    needed = [(Injection(fault, since).over - since).days + 1 for fault in faults]
-    spare = (until - since).days + 1 - sum(needed)
-    if spare < 0:
-        raise UserError(f"{len(faults)} faults take {sum(needed)} days one after the other; choose a later --to")
-    gaps = np.diff([0, *sorted(random.integers(0, spare + 1, len(faults)))])
+    length = (until - since).days + 1
+    faults, spare = list[Fault](), length
+    for fault in (Fault(name) for name in random.permutation(list(Fault))):
+        if (takes := _takes(fault)) <= spare:
+            faults.append(fault)
+            spare -= takes
+    if not faults:
+        raise UserError(f"no fault and its consequences fit into {length} day(s); choose a later --to")
     planted, day = list[Injection](), since
-    for fault, gap, days in zip(faults, gaps.tolist(), needed, strict=True):
-        planted.append(Injection(fault, day + gap * DAY))
-        day = day + (gap + days) * DAY
+    for fault, gap in zip(faults, np.diff([0, *sorted(random.integers(0, spare + 1, len(faults)))]), strict=True):
+        day += int(gap) * DAY
+        planted.append(Injection(fault, day))
+        day += _takes(fault) * DAY
     return planted
+
+
+def _takes(fault: Fault) -> int:
+    """Return for how many days a fault, or what it leads to, may be spoken of."""
+    return (Injection(fault, date.min).over - date.min).days + 1
 
 
 def wrong_join(rows: pd.DataFrame, test: date, seed: int) -> pd.DataFrame:
