@@ -48,7 +48,12 @@ def main() -> None:
     loop, calendar = (next(item for item in found.rivals if item.name == name) for name in ("loop", "calendar"))
     print(f"{found.predictions:,} predictions, {found.bytes / 1e6:,.0f} MB, {elapsed:,.0f} s by the clock")
     held = [
-        judge("year named in time", sum(item.named_at is not None for item in found.planted) / len(found.planted), 1.0, at_most=False),
+        judge(
+            "year named in time",
+            sum(item.named_at is not None for item in found.planted) / len(found.planted),
+            1.0,
+            at_most=False,
+        ),
         judge("year unfounded pages a month", len(found.unfounded) / months, 1.0),
         judge("year loop's AUC over the calendar's", loop.auc / calendar.auc, 1.0, at_most=False),
         judge("year loop's retrains over the calendar's", loop.retrains / calendar.retrains, 1.0),
