@@ -15,8 +15,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN: dict[str, Any] = yaml.safe_load((ROOT / "example-answers.yml").read_text())
-# Every licence, Python, example and cloud, the shortest and the longest names, an address and none, letters beyond
-# ASCII.
+# Every licence, Python, example and cloud, the sandbox and none, the shortest and the longest names, an address and none,
+# letters beyond ASCII.
 ANSWERS: dict[str, dict[str, Any]] = {
     "golden": GOLDEN,
     "short": {
@@ -27,6 +27,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "python_version": "3.12",
         "example": "blank",
         "cloud": "gcp",
+        "sandbox": False,
     },
     "long": {
         "project_name": "The Remaining Life of Harbour Crane Hoist Ropes",
@@ -44,6 +45,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "project_name": "Prévision d'été & Großwetter",
         "project_description": "Prédit s'il fera beau: oui / non, à 90 % près",
         "author_name": "L'équipe météo",
+        "sandbox": False,
         "license": "Apache-2.0",
     },
 }

@@ -27,7 +27,7 @@ def test_answers_are_kept(project):
     assert project.answers["_src_path"]
     asked = {"project_name", "project_slug", "package_name", "project_description", "author_name", "author_email"}
     # Where the modules are is asked of those who have Terraform.
-    asked |= {"license", "python_version", "example", "cloud"}
+    asked |= {"license", "python_version", "example", "cloud", "sandbox"}
     asked |= set() if project.answers["cloud"] == "none" else {"platform_url"}
     assert set(project.answers) - {"_src_path"} == asked
 
@@ -53,15 +53,20 @@ def test_nothing_is_left_unrendered(project):
         assert "{%" not in text, name
 
 
+def named(folder: Path, suffix: str) -> list[Path]:
+    """Return the files whose name ends so where they are rendered."""
+    return [path for path in folder.rglob("*") if re.sub(r"\{%.*?%\}", "", path.name).endswith(suffix)]
+
+
 def test_python_is_python_before_it_is_rendered(root: Path):
-    for path in (root / "template").rglob("*.py"):
+    for path in named(root / "template", ".py"):
         text = path.read_text(encoding="utf-8")
         ast.parse(text, str(path))
         assert not re.search(r"\{\{|\{%|\{#", text), f"{path} holds Jinja: make its imports relative"
 
 
 def test_python_templates_hold_the_package_name_in_imports_and_nothing_else(root: Path):
-    for path in (root / "template").rglob("*.py.jinja"):
+    for path in named(root / "template", ".py.jinja"):
         text = path.read_text(encoding="utf-8")
         assert "{{ package_name }}" in text, f"{path} has nothing to render: drop its suffix"
         rest = re.sub(r"^(\s*(?:from|import) )\{\{ package_name \}\}", r"\1", text, flags=re.M)

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -46,26 +46,30 @@ def fetch(expression: ir.Table) -> pa.Table:
 
 
 def write_days(
-    con: Backend, rows: ir.Table, order: Sequence[str], root: Path, table: str, days: Sequence[date]
+    con: Backend, rows: ir.Table | str, order: Sequence[str], root: Path, table: str, days: Sequence[date]
 ) -> Iterator[tuple[date, str]]:
     """Write the rows available on each of `days` (UTC, consecutive) as its partition; yield each day once it is there.
 
-    With the day comes the sha256 of its file. The rows arrive in `order`, which begins with `available_at` and leaves
-    no two rows equal, and are cut at the midnights: memory holds a few days of them and a batch, and the same rows give
-    the same bytes. A day without rows becomes an empty partition. Raises DataError when a source partition cannot be
-    read, or the disk is full.
+    `rows` is an expression, or a query in DuckDB's SQL. With the day comes the sha256 of its file. The rows arrive in
+    `order`, which begins with `available_at` and leaves no two rows equal, and are cut at the midnights: memory holds a
+    few days of them and a batch, and the same rows give the same bytes. A day without rows becomes an empty partition.
+    Raises DataError when a source partition cannot be read, or the disk is full.
     """
     if con.name == SPARK:
         from . import spark
 
         yield from spark.write_days(con, rows, order, root, table, days)
         return
-    low, high = midnight(days[0]), midnight(days[-1] + timedelta(days=1))
-    chosen = rows.filter(rows.available_at >= low, rows.available_at < high).order_by(list(order))
+    low, high = literal(midnight(days[0])), literal(midnight(days[-1] + timedelta(days=1)))
+    query = rows if isinstance(rows, str) else con.compile(rows)
+    chosen = (
+        f"SELECT * FROM ({query}) WHERE available_at >= {low} AND available_at < {high} ORDER BY {', '.join(order)}"
+    )
     with ThreadPoolExecutor(WRITERS) as pool:
         writing = deque[tuple[date, Future[str]]]()
-        for day, mine in _cut(_stream(con, chosen), days, chosen.schema().to_pyarrow()):
-            writing.append((day, pool.submit(write_partition, root, table, day, mine)))
+        reader = _stream(con, chosen)
+        for day, part in _cut(_batches(reader), days, reader.schema):
+            writing.append((day, pool.submit(write_partition, root, table, day, part)))
             if len(writing) > 2 * WRITERS:
                 yield _written(*writing.popleft())
         for each in writing:
@@ -93,10 +97,17 @@ def _cut(batches: Iterator[pa.RecordBatch], days: Sequence[date], schema: pa.Sch
         mine = []
 
 
-def _stream(con: Backend, expression: ir.Table) -> Iterator[pa.RecordBatch]:
-    """Yield the rows as they are made. Ibis's own `to_pyarrow_batches` calls what DuckDB 2.0 no longer has."""
+def _stream(con: Backend, query: str) -> pa.RecordBatchReader:
+    """Return the rows as they are made. Ibis's own `to_pyarrow_batches` calls what DuckDB 2.0 no longer has."""
     try:
-        yield from con.con.sql(con.compile(expression)).to_arrow_reader(BATCH)
+        return con.con.sql(query).to_arrow_reader(BATCH)
+    except duckdb.Error as error:
+        raise _unreadable(error) from error
+
+
+def _batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from reader
     except (duckdb.Error, OSError, pa.ArrowException) as error:  # what fails on the way arrives as Arrow's
         raise _unreadable(error) from error
 
@@ -127,9 +138,24 @@ def load(con: Backend, files: list[str]) -> CachedTable:
         raise _unreadable(error) from error
 
 
+def over(con: Backend, query: str, name: str, rows: ir.Table) -> str:
+    """Return a query of DuckDB's SQL over a table of some `name`, with these rows for the table.
+
+    Raises duckdb.Error when the query asks for what the rows do not have.
+    """
+    whole = f'WITH "{name}" AS ({con.compile(rows)}) SELECT * FROM ({query})'
+    con.con.sql(whole)  # binds it, and runs nothing
+    return whole
+
+
 def seconds(column: Any) -> Any:
     """Return a timestamp column as whole seconds since 1970-01-01 UTC."""
     return column.epoch_seconds().cast("int64")
+
+
+def literal(instant: datetime) -> str:
+    """Return an aware instant as DuckDB's SQL writes it."""
+    return f"TIMESTAMPTZ '{instant.astimezone(UTC).isoformat()}'"
 
 
 def _unreadable(error: Exception) -> DataError:

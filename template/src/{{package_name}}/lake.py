@@ -7,6 +7,7 @@ one in place. Nothing is forced to the disk itself: after a loss of power, look 
 """
 
 import hashlib
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -20,11 +21,12 @@ import pyarrow.parquet as pq
 from .errors import DataError
 
 FILE = "part-0.parquet"
+DAY = "date="
 
 
 def partition_path(root: Path, table: str, day: date) -> Path:
     """Return the file that holds `day` (UTC) of `table`; it may not exist yet."""
-    return root / table / f"date={day.isoformat()}" / FILE
+    return root / table / f"{DAY}{day.isoformat()}" / FILE
 
 
 def write_partition(root: Path, table: str, day: date, rows: pa.Table) -> str:
@@ -89,9 +91,14 @@ def partition_rows(root: Path, table: str, day: date) -> int:
 
 def partition_days(root: Path, table: str) -> list[date]:
     """Return the UTC days that `table` holds, in order."""
-    return sorted(
-        date.fromisoformat(path.parent.name.removeprefix("date=")) for path in (root / table).glob(f"date=*/{FILE}")
-    )
+    try:
+        # No Path a day: every stage of the loop asks, and a year has many days.
+        with os.scandir(root / table) as entries:
+            names = {entry.name: entry.path for entry in entries if entry.name.startswith(DAY)}
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    held = (name.removeprefix(DAY) for name, path in names.items() if os.access(f"{path}/{FILE}", os.F_OK))
+    return sorted(map(date.fromisoformat, held))
 
 
 def partition_files(root: Path, table: str, since: date | None, until: date | None) -> list[str]:

@@ -3,12 +3,45 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
+from typing import Any
 
+import ibis
 import ibis.expr.datatypes as dt
 import pandas as pd
 import pandera.ibis as pa
 
+TABLE = "_to_be_checked"
+WHOLE_UNITS = "whole_units"
 UTC_TIME = dt.Timestamp(timezone="UTC", scale=6)
+
+
+def _in_range(column: Any, min_value: Any, max_value: Any, include_min: bool, include_max: bool) -> Any:
+    low = column >= min_value if include_min else column > min_value
+    return low & (column <= max_value if include_max else column < max_value)
+
+
+def whole_units(unit: float, named: str) -> pa.Check:
+    """Return the check that values are whole multiples of a unit: read off an instrument, and converted by this factor.
+
+    A value that was measured or converted otherwise is none, whatever is usual: other units are found in an hour.
+    """
+    condition = CONDITIONS[WHOLE_UNITS]
+    return pa.Check(
+        lambda data: data.table.select(condition(data.table[data.key], unit).name(data.key)),
+        name=WHOLE_UNITS,
+        error=f"{WHOLE_UNITS}({named})",
+        statistics={"unit": unit},
+    )
+
+
+# What Pandera's checks of these names ask of a column.
+CONDITIONS: Mapping[str, Callable[..., Any]] = {
+    "in_range": _in_range,
+    "greater_than_or_equal_to": lambda column, min_value: column >= min_value,
+    WHOLE_UNITS: lambda column, unit: ((column / unit) - (column / unit).round()).abs() < 0.01,
+    "str_matches": lambda column, pattern: column.re_search(pattern if pattern.startswith("^") else f"^{pattern}"),
+}
 
 
 @dataclass(frozen=True)
@@ -44,3 +77,30 @@ class Source:
     volume: tuple[float, float] | None = None
     """The least and the most rows of a partition, in medians of the days that landed before it."""
     references: tuple[Reference, ...] = ()
+
+    @property
+    def types(self) -> dict[str, dt.DataType]:
+        """The columns that its contract asks for, with their types."""
+        return {name: column.dtype.type for name, column in self.contract.columns.items()}
+
+    @cached_property
+    def sound(self) -> str | None:
+        """SQL of DuckDB for "every row of TABLE keeps the contract"; None where that asks for more than CONDITIONS.
+
+        The table has `types`. Pandera asks the same condition by condition, and takes fifty queries for it.
+        """
+        contract = self.contract
+        columns = contract.columns.items()
+        checks = [(name, check) for name, column in columns for check in column.checks]
+        known = all(check.name in CONDITIONS and not check.element_wise and check.ignore_na for _, check in checks)
+        if contract.checks or not contract.strict or not known:
+            return None
+        table = ibis.table(self.types, name=TABLE)
+        kept = [table[name].notnull() for name, column in columns if not column.nullable]
+        kept += [~table[n].isnan() for n, column in columns if not column.nullable and table[n].type().is_floating()]
+        kept += [CONDITIONS[check.name](table[name], **check.statistics) for name, check in checks]
+        whole = [condition.fill_null(True).all() for condition in kept]
+        if contract.unique:
+            key = ibis.struct({name: table[name] for name in contract.unique})
+            whole.append(key.nunique() == table.count())
+        return str(ibis.to_sql(table.aggregate(kept=ibis.and_(*whole)), dialect="duckdb"))

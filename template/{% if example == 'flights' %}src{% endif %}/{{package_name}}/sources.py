@@ -16,7 +16,7 @@ import pandas as pd
 import pandera.ibis as pa
 
 from . import problem
-from .source import UTC_TIME, Reference, Source
+from .source import UTC_TIME, Reference, Source, whole_units
 
 FEED_DELAY = timedelta(minutes=5)  # from the event at the airport to the row in our hands
 WEATHER_DELAY = timedelta(minutes=30)  # an hourly observation is published about half an hour after its hour
@@ -25,6 +25,7 @@ BEGINNING = datetime(2013, 1, 1, tzinfo=UTC)  # reference tables are known from 
 
 # Four destinations are missing from the airports table; all keep Atlantic time without daylight saving.
 EXTRA_ZONES = {**dict.fromkeys(("SJU", "BQN", "PSE"), "America/Puerto_Rico"), "STT": "America/St_Thomas"}
+KNOT_MPH = 1.15078  # wind is read off in whole knots
 IMPOSSIBLE_WIND_MPH = 250  # one observation of February says 1048: a broken sensor, read as missing
 
 
@@ -133,6 +134,11 @@ def _number(low: float, high: float) -> pa.Column:
     return pa.Column(dt.float64, pa.Check.in_range(low, high), nullable=True)
 
 
+def _wind(high: float) -> pa.Column:
+    checks = [pa.Check.in_range(0, high), whole_units(KNOT_MPH, "knots")]
+    return pa.Column(dt.float64, checks, nullable=True)
+
+
 CARRIER = r"^[A-Z0-9]{2}$"
 AIRPORT = r"^[A-Z0-9]{3}$"
 TAILNUM = r"^[A-Z0-9]+$"
@@ -212,8 +218,8 @@ SOURCES = {
                     "temperature": _number(-40, 130),  # degrees Fahrenheit
                     "dew_point": _number(-60, 100),  # degrees Fahrenheit
                     "humidity": _number(0, 100),  # per cent
-                    "wind_speed": _number(0, 120),  # miles per hour
-                    "wind_gust": _number(0, 160),  # miles per hour
+                    "wind_speed": _wind(120),  # miles per hour
+                    "wind_gust": _wind(160),  # miles per hour
                     "precipitation": _number(0, 8),  # inches in the hour
                     "pressure": _number(920, 1080),  # millibar at sea level
                     "visibility": _number(0, 10),  # miles

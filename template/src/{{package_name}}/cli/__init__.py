@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from datetime import date
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ import typer
 
 from ..errors import UserError
 from . import bundle, data, features, monitor, predictions, registry
-from .compose import PACKAGE, Day, Seed, make_project, make_settings, parse_day, today, write_report
+from .compose import PACKAGE, Day, Seed, make_project, make_settings, today
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 groups = {
@@ -102,25 +102,8 @@ def score(
     run(make_project, source, target)
 
 
-@app.command()
-def simulate(
-    since: Annotated[date, typer.Option("--from", parser=parse_day, metavar="DATE")],
-    until: Annotated[date, typer.Option("--to", parser=parse_day, metavar="DATE", help="The last day.")],
-    inject: Annotated[
-        list[str] | None, typer.Option(metavar="FAULT@DATE", help="Plant a fault; may be repeated.")
-    ] = None,
-    expect: Annotated[list[str] | None, typer.Option(metavar="EVENT", help="Fail unless it was observed.")] = None,
-    report: Annotated[Path | None, typer.Option(metavar="PATH")] = None,
-    seed: Seed = 7,
-) -> None:
-    """Replay days against the running server with a virtual clock, and let the loop act."""
-    project = make_project()
-    from ..simulation.command import run
-
-    findings = run(project, since, until, inject or [], expect or [], seed)
-    print(write_report(project.settings, report or project.settings.report))
-    if not all(finding.held for finding in findings):
-        raise UserError("the loop did not do what was expected; the list above says what was seen instead")
+if find_spec(f"{__package__}.simulate"):  # a project that was generated without the sandbox has no such verb
+    import_module(f"{__package__}.simulate").add_to(app)
 
 
 def main() -> None:

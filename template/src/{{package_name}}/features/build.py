@@ -12,11 +12,12 @@ from functools import cache, partial
 from itertools import groupby, islice
 from pathlib import Path
 
+import duckdb
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 from ibis.common.exceptions import IbisError
 
-from ..engine import load, write_days
+from ..engine import DUCKDB, load, over, write_days
 from ..errors import DataError
 from ..lake import days, fingerprint, midnight, partition_days, partition_path
 from . import provenance
@@ -87,8 +88,8 @@ def _build(
     low, high = view.source_days(span[0])[0], view.source_days(span[-1])[-1] + timedelta(days=1)
     events = events.filter(events.known_at >= midnight(low), events.known_at < midnight(high))
     try:
-        rows = view.rows(events)
-    except IbisError as error:
+        rows = over(con, view.compiled, view.source, events) if con.name == DUCKDB else view.rows(events)
+    except (IbisError, duckdb.Error) as error:
         what = f"{lake / view.source} is not what {view.name} reads"
         raise DataError(f"{what} ({_line(error)}); land it again") from error
     written = write_days(con, rows, ("available_at", *view.keys), store, view.name, span)

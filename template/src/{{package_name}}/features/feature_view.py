@@ -78,9 +78,14 @@ class FeatureView:
         return list(days(first, day + DAY if self.streaming else day))
 
     @cached_property
+    def compiled(self) -> str:
+        """The view's query in DuckDB's SQL, over a table of its source's name. To compile it costs more than a day."""
+        return self.sql("duckdb")
+
+    @cached_property
     def definition(self) -> str:
         """Hash of what the view computes: of its SQL and of how long a value holds, not of how the code is laid out."""
-        return hashlib.sha256(f"{self.sql('duckdb')}|{self.keys}|{self.ttl}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{self.compiled}|{self.keys}|{self.ttl}".encode()).hexdigest()[:16]
 
     def rows(self, source: ir.Table) -> ir.Table:
         """Return the view's rows over a table of its source, with `columns` in order."""

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
-import ibis
 import pyarrow as pa
 
-from ..engine import connect
+from ..engine import connect, literal
 from .feature_view import FeatureView
 from .online import OnlineStore
 
@@ -44,12 +43,14 @@ class MicroBatches:
         if not self._prepared:
             self._prepare()
         for view, spec in self._views:
-            rows = run(f"EXECUTE {view.name}({_literal(since)}, {_literal(now)})").fetchall()
+            if not view.step and not events[view.source].num_rows:
+                continue  # each of its rows is made by an event, and there was none
+            rows = run(f"EXECUTE {view.name}({literal(since)}, {literal(now)})").fetchall()
             width = len(view.keys)
             self._online.write(spec, ((row[:width], row[width], row[width + 1 :]) for row in rows))
         if now - self._trimmed >= TRIM_EVERY:
             for source, reach in self._lookback.items():
-                run(f"DELETE FROM {source} WHERE known_at <= {_literal(now - reach)}").fetchall()
+                run(f"DELETE FROM {source} WHERE known_at <= {literal(now - reach)}").fetchall()
             self._trimmed = now
 
     def _fold(self, source: str, events: pa.Table) -> None:
@@ -62,11 +63,9 @@ class MicroBatches:
 
     def _prepare(self) -> None:
         for view, _ in self._views:
-            rows = view.rows(self._engine.table(view.source))
-            sql = ibis.to_sql(rows, dialect="duckdb")
             columns = ", ".join([*view.keys, "CAST(epoch(available_at) AS BIGINT)", *view.features])
             self._engine.con.execute(
-                f"PREPARE {view.name} AS SELECT {columns} FROM ({sql}) "
+                f"PREPARE {view.name} AS SELECT {columns} FROM ({view.compiled}) "
                 "WHERE available_at > $1 AND available_at <= $2 ORDER BY available_at"
             ).fetchall()
         self._prepared = True
@@ -75,7 +74,3 @@ class MicroBatches:
 def lookback(views: Iterable[FeatureView]) -> timedelta:
     """Return how far back of its start the first tick must see events: the longest lookback of a streaming view."""
     return max((view.lookback for view in views if view.streaming), default=timedelta(0))
-
-
-def _literal(instant: datetime) -> str:
-    return f"TIMESTAMPTZ '{instant.astimezone(UTC).isoformat()}'"

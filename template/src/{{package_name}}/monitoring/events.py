@@ -13,11 +13,12 @@ FILE = "events.jsonl"
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened: a deploy, retrain, challenger, promote, refuse, force, roll back, correct or fault."""
+    """One thing that happened: of a model (deploy, retrain, challenger, promote, refuse, force, roll back) or a day."""
 
     at: datetime
     """Aware, UTC."""
     kind: str
+    """Of a day there are `correct` (labels), `page` (somebody is called) and `fault` (one that was planted)."""
     version: str
     """The model version it is about; empty when about none."""
     text: str

@@ -15,7 +15,7 @@ from ..errors import DataError
 from ..lake import partition_days, partition_path
 from ..training.simple import NAMES
 from ..training.style import THEME, VERSIONS
-from . import plots, sections, words
+from . import plots, replayed, sections, words
 from .daily import COMPARED, DECISIONS, DRIFT, EXPECTED, PERFORMANCE, SLICES
 from .drift import MOVED
 from .events import Event
@@ -59,10 +59,10 @@ def write_report(monitoring: Path, path: Path, title: str, trained: Mapping[str,
     tables = {table: _read(monitoring, table) for table in COLUMNS}
     if tables[PREDICTIONS].empty:
         raise DataError(
-            f"{monitoring} holds no predictions to report on; run `simulate`, or `serve`, send requests and "
+            f"{monitoring} holds no predictions to report on; run `serve`, send requests, run "
             "`monitor run --day DATE`, and then the report"
         )
-    html = _render(tables, read_events(monitoring), title, trained)
+    html = _render(tables, read_events(monitoring), title, trained, replayed.read(monitoring))
     temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,6 +103,7 @@ def _render(
     events: Sequence[Event],
     title: str,
     trained: Mapping[str, Mapping[str, float]],
+    replay: replayed.Replayed | None,
 ) -> str:
     predictions, cohorts, days = tables[PREDICTIONS], tables[COHORTS], tables[PERFORMANCE]
     scored = (cohorts[f"{alias}_version"] for alias in ALIASES)
@@ -145,5 +146,6 @@ def _render(
         milliseconds=dict(zip(("median", "p99", "slowest"), milliseconds.quantile([0.5, 0.99, 1]), strict=True)),
         decisions=sections.decisions(decisions),
         actions=decisions["action"].value_counts().to_dict(),
+        replayed=replay,
         decided_again=len(tables[DECISIONS]) - len(decisions),
     )

@@ -29,6 +29,7 @@ KINDS = {
     "force": ("forced past its gates", "red"),
     "roll back": ("rolled back", "red"),
     "fault": ("fault", "amber"),
+    "page": ("paged", "red"),
     "correct": ("labels corrected", "slate"),
 }
 ACTIONS = {"quarantine": "amber", "retrain": "slate", "promote": "green", "roll back": "red", "page": "red"}
@@ -84,6 +85,7 @@ def story(events: Sequence[Event]) -> str:
         "force": f"was forced to serve {named('force')}",
         "roll back": f"rolled back {words.times(len(of['roll back']))}{_after(events)}",
         "fault": f"met {words.count(len(of['fault']), 'fault')}",
+        "page": f"called a person {words.times(len(of['page']))}",
         "correct": f"took in late or corrected labels {words.times(len(of['correct']))}",
     }
     parts = [text for kind, text in told.items() if of[kind]]

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from .. import problem
 from ..features.feature_view import FeatureView
@@ -18,7 +20,7 @@ class World:
 
     def __init__(self, sources: Mapping[str, Source], views: Iterable[FeatureView]) -> None:
         rows = {name: sources[name].read() for name in {view.source for view in views if view.streaming}}
-        self._known_at = {name: table["known_at"] for name, table in rows.items()}
+        self._known_at = {name: _microseconds(table["known_at"]) for name, table in rows.items()}
         self._streams = {name: pa.Table.from_pandas(table, preserve_index=False) for name, table in rows.items()}
         requests = sources[problem.REQUEST_SOURCE].read()
         seconds = {name: requests[name].astype("int64") // 1_000_000 for name in problem.INSTANTS}
@@ -41,8 +43,14 @@ class World:
 
     def events(self, since: datetime, until: datetime) -> dict[str, pa.Table]:
         """Return the streamed rows that became known in (since, until], by source."""
+        bounds = [int(at.timestamp()) * 1_000_000 + at.microsecond for at in (since, until)]
         found = {}
         for name, rows in self._streams.items():
-            low, high = self._known_at[name].searchsorted([pd.Timestamp(since), pd.Timestamp(until)], side="right")
+            low, high = self._known_at[name].searchsorted(bounds, side="right").tolist()
             found[name] = rows.slice(low, high - low)
         return found
+
+
+def _microseconds(instants: pd.Series) -> NDArray[np.int64]:
+    """Return aware instants as whole microseconds since 1970-01-01 UTC: they are searched at every tick."""
+    return np.asarray(instants.astype("datetime64[us, UTC]").astype("int64"), dtype=np.int64)

@@ -1,12 +1,14 @@
 """The server as a process of its own, reached only over HTTP."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,13 +31,16 @@ class Server:
         self._environment = {**os.environ, **environment}
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
+        self._offset = 0
         self._client = httpx.Client(timeout=PATIENCE)
+        self.slower = 0.0
+        """Seconds for which the processes that answer stop at each request."""
 
     def start(self) -> None:
         """Start the process and return when it is ready. Raises UserError when it ends or stays silent."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
-            offset = log.tell()
+            self._offset = offset = log.tell()
             command = [sys.executable, "-m", PACKAGE, "serve", "--port", "0", "--metrics-port", "0"]
             self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
         url = self._wait("say where it serves", lambda: self._address(offset))
@@ -45,14 +50,16 @@ class Server:
 
     def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Return the answer for some rows. Raises httpx.HTTPError when there is none."""
-        response = self._client.post("/v1/predictions", json={ROWS: rows})
+        with self._slowed():
+            response = self._client.post("/v1/predictions", json={ROWS: rows})
         response.raise_for_status()
         answer: dict[str, Any] = response.json()
         return answer
 
     def versions(self) -> dict[str, str]:
         """Return the version of each alias that the running server holds."""
-        answer = self._client.get("/v1/model").raise_for_status().json()
+        with self._slowed():
+            answer = self._client.get("/v1/model").raise_for_status().json()
         found = {alias: shadow["version"] for alias, shadow in answer["shadows"].items()}
         return found | ({"champion": answer["champion"]["version"]} if answer["champion"] else {})
 
@@ -61,6 +68,15 @@ class Server:
         started = time.monotonic()
         self._wait(f"hold {dict(aliases)}", lambda: self.versions() == dict(aliases) or None)
         return time.monotonic() - started
+
+    def wait_until_whole(self) -> None:
+        """Wait until nothing that the answers need is away."""
+        self._wait("find its store back", lambda: not self._client.get("/healthz/ready").json()["degraded"] or None)
+
+    def start_again(self) -> None:
+        """Start the process where it has ended, as who runs it in production would."""
+        if self._process is None or self._process.poll() is not None:
+            self.start()
 
     def kill(self) -> None:
         """Kill the process at once (SIGKILL), as a node that dies would."""
@@ -77,6 +93,26 @@ class Server:
                 self._process.wait(timeout=15)
             except subprocess.TimeoutExpired:
                 self.kill()
+
+    @contextmanager
+    def _slowed(self) -> Iterator[None]:
+        """Stop the processes that answer (SIGSTOP), and let a thread wake them; both are over at the end."""
+        if not self.slower:
+            yield
+            return
+        workers = self._workers()
+        _signal(workers, signal.SIGSTOP)
+        timer = threading.Timer(self.slower, _signal, (workers, signal.SIGCONT))
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.join()
+
+    def _workers(self) -> list[int]:
+        """Return the process numbers of the processes that answer, as the log has them."""
+        lines = self._log.read_bytes()[self._offset :].splitlines()
+        return [json.loads(line)["pid"] for line in lines if b'"event":"a worker serves"' in line]
 
     def _address(self, offset: int) -> str | None:
         lines = self._log.read_bytes()[offset:].decode(errors="replace").splitlines(keepends=True)
@@ -98,3 +134,9 @@ class Server:
                 break
             time.sleep(0.05)
         raise UserError(f"the server did not {what} within {PATIENCE:.0f} s; the end of {self._log} says why")
+
+
+def _signal(processes: Sequence[int], number: int) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, number)

@@ -1,0 +1,275 @@
+"""Replay days of the past against the running server, with a virtual clock, and let the loop act on what it sees.
+
+Each UTC day: at 06:00 yesterday's partitions land and become features; every round folds the events known by then
+into the stream views and asks, over HTTP, for the predictions that are due; at midnight labels mature, the day is
+monitored, the policy decides, and its decision is carried out. The replay itself decides nothing. A day that was cut
+off by a kill is replayed whole: nothing that was decided, trained or promoted in it is so twice.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import httpx
+import pandas as pd
+
+from .. import problem
+from ..errors import UserError
+from ..features.online import OnlineStore
+from ..features.stream import MicroBatches, lookback
+from ..features.views import BATCH_DELAY
+from ..lake import midnight
+from ..monitoring.events import Event, record
+from ..monitoring.policy import Action, Cause, Decision
+from ..monitoring.predictions import read_predictions
+from ..operations import TRAINED_ON, Project
+from ..registry.client import CHALLENGER, CHAMPION, PREVIOUS
+from .deliveries import delivered
+from .faults import LASTS, Fault, Injection, wrong_join
+from .incidents import Incidents
+from .progress import Outcome
+from .server import Server
+from .watch import Watch
+from .world import World
+
+CORRECTED = timedelta(days=14)  # how late a partition may come and still become features, as of a nightly job
+ATTEMPTS = 3
+
+
+@dataclass
+class Replay:
+    """One replay over [since, until] (UTC days, both included)."""
+
+    project: Project
+    server: Server
+    online: OnlineStore
+    world: World
+    injections: Sequence[Injection]
+    seed: int
+    say: Callable[[str], None]
+    outcome: Outcome
+    _now: datetime = field(init=False)
+    _folded: datetime = field(init=False)
+    """Events known until here are in the stream's windows."""
+    _ticked: datetime = field(init=False)
+    """What became available until here is in the online store."""
+    _batches: MicroBatches = field(init=False)
+    _watch: Watch = field(init=False)
+    _incidents: Incidents = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Look at the service as somebody outside would."""
+        settings = self.project.settings
+        self._incidents = Incidents(settings, self.server)
+        self._watch = Watch(self.server, self.project.registry, settings.slow_seconds, self._page)
+
+    def run(self, days: Sequence[date], finished: Callable[[date], None]) -> Outcome:
+        """Replay days in their order, none of which is finished, and return what was seen; `finished` gets each."""
+        self._prepare(days[0])
+        try:
+            for day in days:
+                self._day(day)
+                self.outcome.day = day
+                finished(day)
+        finally:
+            for fault in LASTS:
+                self._incidents.end(fault)
+        return self.outcome
+
+    def _prepare(self, since: date) -> None:
+        """Land and build what is missing before the first day, and bring the online store to its first instant."""
+        with self._stage("land"):
+            self._delivering(since).land(since)
+        with self._stage("build"):
+            self.project.build(until=since)
+        # One round early, so that the first tick publishes the rows of midnight itself.
+        self._now = self._ticked = midnight(since) - problem.ROUND
+        self.online.clear()
+        with self._stage("publish"):
+            self.project.publish(self.online, self._now)
+        views = self.project.views.values()
+        self._batches = MicroBatches(views, self.online)
+        self._folded = self._now - lookback(views)
+        self._tick(midnight(since))
+        if self.outcome.day is None:
+            version = self.project.registry.aliases()[CHAMPION]
+            text = f"version {version.number}, trained until {version.trained_until}, goes live"
+            self._event("deploy", version.number, text)
+
+    def _day(self, day: date) -> None:
+        end = midnight(day) + timedelta(days=1)
+        received: dict[tuple[Any, ...], float] = {}
+        morning = False
+        planted = [item for item in self.injections if item.day == day and item.fault.cause is Cause.SERVICE]
+        ends: dict[Fault, datetime] = {}
+        for at, rows in self.world.due(day).items():
+            if not morning and at >= midnight(day) + BATCH_DELAY:
+                self._morning(day)
+                morning = True
+            self._now = at
+            for fault in [fault for fault, then in ends.items() if then <= at]:
+                self._incidents.end(fault)
+                del ends[fault]
+            for item in [item for item in planted if item.struck_at <= at]:
+                self._event("fault", "", self._incidents.begin(item.fault))
+                ends[item.fault] = at + LASTS.get(item.fault, timedelta(0))
+                planted.remove(item)
+            self._tick(at)
+            self._ask(day, rows, received)
+        for fault in ends:
+            self._incidents.end(fault)
+        if not morning:
+            self._morning(day)
+        self._tick(end)
+        self._check_log(day, received)
+        self._evening(day)
+
+    def _tick(self, at: datetime) -> None:
+        """Move the clock to `at` and fold what became known by then into the stream views, once the store is there."""
+        self._now = at
+        if self._incidents.store_away:
+            return
+        with self._stage("stream ticks"):
+            self._batches.tick(self._ticked, at, self.world.events(self._folded, at))
+        self._ticked = self._folded = at
+
+    def _morning(self, day: date) -> None:
+        for item in self.injections:
+            if item.day + timedelta(days=1) == day and item.fault.cause in (Cause.DATA, Cause.FRESHNESS):
+                self._event("fault", "", f"the delivery of {item.day} is a {item.fault}")
+        with self._stage("land"):
+            self._delivering(day).land(day)
+        with self._stage("build"):
+            self.project.build(day - CORRECTED, day)
+        with self._stage("publish"):
+            self.project.publish(self.online, midnight(day) + BATCH_DELAY, streaming=False)
+
+    def _delivering(self, day: date) -> Project:
+        """Return the project as its sources deliver to it on the morning of a day."""
+        return replace(self.project, sources=delivered(self.project.sources, self.injections, day))
+
+    def _ask(self, day: date, rows: list[dict[str, Any]], received: dict[tuple[Any, ...], float]) -> None:
+        """Ask for one round's predictions; a refused or broken request is counted and asked again."""
+        with self._stage("requests"):
+            for attempt in range(1, ATTEMPTS + 1):
+                began = time.monotonic()
+                try:
+                    answer = self.server.predict(rows)
+                    break
+                except httpx.HTTPError as error:
+                    self.outcome.failed += 1
+                    self._watch.unanswered(error)
+                    if attempt == ATTEMPTS:
+                        raise UserError(f"the server gave no answer in {ATTEMPTS} attempts ({error})") from error
+                    self.server.start_again()
+                    time.sleep(0.2 * attempt)
+            self._watch.look(time.monotonic() - began, answer["degraded"])
+        version = answer["model"]["version"]
+        first, _ = self.outcome.served.get(version, (day, day))
+        self.outcome.served[version] = (first, day)
+        self.outcome.answered += len(rows)
+        for row, prediction in zip(rows, answer["predictions"], strict=True):
+            received[tuple(row[name] for name in problem.ENTITY)] = prediction[problem.SCORE]
+
+    def _check_log(self, day: date, received: dict[tuple[Any, ...], float]) -> None:
+        """Count the answers that a client holds and the log does not."""
+        settings = self.project.settings
+        logged = read_predictions(settings.predictions, settings.monitoring, day)
+        parts = {
+            name: pd.to_datetime(logged[name], unit="s", utc=True).map(pd.Timestamp.isoformat)
+            if name in problem.INSTANTS
+            else logged[name]
+            for name in problem.ENTITY
+        }
+        keys = zip(*parts.values(), strict=True)
+        held = dict(zip(keys, logged["champion_score"], strict=True))
+        self.outcome.lost += sum(held.get(key) != score for key, score in received.items())
+
+    def _evening(self, day: date) -> None:
+        with self._stage("monitor"):
+            decision = self.project.monitor(day)
+        if decision.action in (Action.PAGE, Action.QUARANTINE):
+            self._event("page", "", f"{decision.cause}: {decision.reason}")
+        self._act(day, decision)
+        for fault in (Fault.BAD_CANDIDATE, Fault.FORCED_PROMOTION):
+            if Injection(fault, day) in self.injections:
+                self._train_badly(day, fault)
+
+    def _act(self, day: date, decision: Decision) -> None:
+        """Carry out a decision, and what of it a killed replay has left to do."""
+        decisions = self.project.decisions
+        aliases = self.project.registry.aliases()
+        champion, challenger = aliases[CHAMPION], aliases.get(CHALLENGER)
+        if decision.action is Action.RETRAIN:
+            self._retrain(day, decision.reason)
+        elif decision.action is Action.PROMOTE and challenger:
+            decisions.promote(challenger.number, decision.reason)
+            text = f"version {challenger.number} replaces version {champion.number}: {decision.reason}"
+            self._settle("promote", challenger.number, text)
+        elif decision.action is Action.REFUSE and challenger:
+            decisions.refuse(challenger.number, decision.reason)
+            self._settle("refuse", challenger.number, f"version {challenger.number} stays out: {decision.reason}")
+        elif decision.action is Action.ROLL_BACK and PREVIOUS in aliases:
+            back = decisions.rollback(decision.reason)
+            text = f"version {back.number} serves again instead of {champion.number}: {decision.reason}"
+            self._settle("roll back", back.number, text)
+
+    def _retrain(self, day: date, reason: str) -> None:
+        about = {"decided_by": "policy", "reason": reason}
+        if self._trained(day, "decided_by", about["decided_by"]):
+            return
+        with self._stage("train"):
+            version, candidate = self.project.train(day, self.seed, about)
+        self._event("retrain", version.number, reason)
+        gates = "; ".join(str(gate) for gate in candidate.gates if not gate.passed)
+        if not candidate.passed:
+            self._event("refuse", version.number, f"version {version.number} did not pass: {gates}")
+            return
+        text = f"version {version.number} passed all {len(candidate.gates)} gates and shadows the champion"
+        self._settle("challenger", version.number, text)
+
+    def _train_badly(self, day: date, fault: Fault) -> None:
+        if self._trained(day, "fault", fault):
+            return
+        with self._stage("train"):
+            version, candidate = self.project.train(
+                day, self.seed, {"fault": str(fault)}, lambda rows, test: wrong_join(rows, test, self.seed)
+            )
+        refused = "; ".join(gate.name for gate in candidate.gates if not gate.passed)
+        if not candidate.passed:
+            self._event(
+                "refuse", version.number, f"version {version.number}, its labels joined wrongly, refused by: {refused}"
+            )
+        if fault is Fault.FORCED_PROMOTION:
+            self.project.decisions.promote(version.number, "planted: somebody is sure that it is fine", force=True)
+            self._settle("force", version.number, f"version {version.number} is forced past the gates into production")
+
+    def _settle(self, kind: str, number: str, text: str) -> None:
+        """Record an event and wait until the running server holds what the registry says."""
+        self._event(kind, number, text)
+        wanted = {alias: version.number for alias, version in self.project.registry.aliases().items()}
+        self.outcome.switch_seconds.append(self.server.wait_for(wanted))
+
+    def _event(self, kind: str, version: str, text: str) -> None:
+        record(self.project.settings.monitoring, Event(self._now, kind, version, text))
+        self.say(f"{self._now:%Y-%m-%d}  {kind:<10} {text}")
+
+    def _page(self, text: str) -> None:
+        self._event("page", "", f"{Cause.SERVICE}: {text}")
+
+    def _trained(self, day: date, tag: str, value: str) -> bool:
+        """Return whether a version of the day was trained for the same reason, before the replay was killed."""
+        about = {TRAINED_ON: day.isoformat(), tag: value}
+        return any(about.items() <= version.tags.items() for version in self.project.registry.versions())
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        """Add the processor time of this process to what a stage has cost."""
+        began = time.process_time()
+        try:
+            yield
+        finally:
+            self.outcome.seconds[name] = self.outcome.seconds.get(name, 0.0) + time.process_time() - began
