@@ -15,8 +15,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN: dict[str, Any] = yaml.safe_load((ROOT / "example-answers.yml").read_text())
-# Every licence, Python, example and cloud, the sandbox and none, the shortest and the longest names, an address and none,
-# letters beyond ASCII.
+# Every licence, Python, example and cloud, the sandbox and none, the shortest and the longest names, an address and
+# none, letters beyond ASCII.
 ANSWERS: dict[str, dict[str, Any]] = {
     "golden": GOLDEN,
     "short": {
