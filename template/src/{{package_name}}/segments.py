@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from itertools import compress, count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -61,10 +61,7 @@ class Answer(Line):
     features: Mapping[str, Sequence[float | None]]
 
 
-LineT = TypeVar("LineT", bound=Line)
-
-
-def pick(line: LineT, chosen: Sequence[bool]) -> LineT:
+def pick(line: Any, chosen: Sequence[bool]) -> Any:
     """Return a line with those of its rows that are chosen."""
     places = list(compress(count(), chosen))
     together = slice(places[0], places[-1] + 1) if places else slice(0)
@@ -81,8 +78,7 @@ def pick(line: LineT, chosen: Sequence[bool]) -> LineT:
                 return replace(held, **pick_from(asdict(held)))
         return held
 
-    picked: LineT = pick_from(line)
-    return picked
+    return pick_from(line)
 
 
 def shares(requests: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int, slice]]:
