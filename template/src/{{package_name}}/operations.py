@@ -219,7 +219,7 @@ class Project:
             return f"nothing: what was decided of {day} is done, or the versions have changed since"
         event = self._carry_out(day, decision, seed, now)
         if event is None:
-            return f"nothing: {decision.action} needs no change of versions"
+            return f"{decision.action}: no version changes"
         record(self.settings.monitoring, event)
         return event.text
 
