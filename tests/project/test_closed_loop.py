@@ -89,7 +89,7 @@ def test_the_loop_closes(golden_project: Path, trained: Path, redis: str, monkey
         "--expect", "refusal", "--expect", "rollback",
     )  # fmt: skip
     assert "FAILED" not in said
-    assert said.count("\nheld  ") == 4
+    assert said.count("\nheld  ") == 6  # two of any replay, two that were expected, and that each fault was named
     assert " 0 failed requests" in said
 
     status = run(golden_project, trained, "registry", "status").splitlines()
