@@ -30,7 +30,7 @@ def test_the_blank_project_lives_its_whole_life(other_project: Path, make: Calla
     """Its own short closed loop: the placeholder's model gets worse, is replaced, and a forced one rolled back."""
     said = make(other_project, "demo")
     assert "FAILED" not in said
-    assert said.count("\nheld  ") == 6
+    assert said.count("\nheld  ") == 7
     assert (other_project / ".state" / "report.html").exists()
 
 
