@@ -102,7 +102,7 @@ infra/.env: infra/.env.example .venv/.ready
 	@$(BIN)/python infra/machine.py secrets
 
 test: .venv/.ready ## Run every test: rendering, the locks, and generated projects
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.ready ## Check the style of the template's own tests
 	$(BIN)/ruff check
