@@ -270,6 +270,7 @@ def golden_manifests(
     return render(tmp_path_factory.mktemp("manifests") / "project", golden).path / "k8s"
 
 
+@pytest.fixture(scope="session")
 def aws_terraform(require_tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Terraform:
     """Return Terraform with the AWS provider from a mirror on this machine; nothing is asked of any registry."""
     command, mirror = require_tool("terraform"), find_mirror()
