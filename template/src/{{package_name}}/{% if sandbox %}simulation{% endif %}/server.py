@@ -79,10 +79,12 @@ class Server:
             self.start()
 
     def kill(self) -> None:
-        """Kill the process at once (SIGKILL), as a node that dies would."""
+        """Kill the process at once (SIGKILL), as a node that dies would, and return when nobody answers for it."""
         if self._process:
             self._process.kill()
             self._process.wait()
+            while not self._client.is_closed and self._ready():
+                time.sleep(0.01)  # a worker ends with its parent, once it sees that
 
     def stop(self) -> None:
         """End the process in order, and kill it when it does not end."""
