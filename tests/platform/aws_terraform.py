@@ -41,16 +41,16 @@ def find_mirror() -> str | None:
 
     It is looked for where mirrors usually are, then everywhere but in environments and caches, which takes long.
     """
-    provider = "registry.terraform.io/hashicorp/aws"
     for base in map(Path, ("/opt", "/usr/local", "/usr/local/share", "/usr/share", "/srv", "/var/lib", Path.home())):
-        for found in (*base.glob(f"*/{provider}"), *base.glob(f"*/*/{provider}")):
-            return str(found).removesuffix(f"/{provider}")
+        for found in (*base.glob("*/*/hashicorp/aws"), *base.glob("*/*/*/hashicorp/aws")):
+            return str(found.parents[2])  # below it are the folders of hosts
     skipped = [
         word for name in ("proc", "sys", "site-packages", "node_modules", ".git") for word in ("-name", name, "-o")
     ]
-    find = ["find", "/", "-xdev", "(", *skipped[:-1], ")", "-prune", "-o", "-path", f"*/{provider}", "-print", "-quit"]
+    aws = ["-path", "*.*/hashicorp/aws", "-type", "d"]
+    find = ["find", "/", "-xdev", "(", *skipped[:-1], ")", "-prune", "-o", *aws, "-print", "-quit"]
     lines = subprocess.run(find, capture_output=True, text=True, check=False).stdout.splitlines()
-    return lines[0].removesuffix(f"/{provider}") if lines else None
+    return str(Path(lines[0]).parents[2]) if lines else None
 
 
 def environment(mirror: str, home: Path) -> dict[str, str]:

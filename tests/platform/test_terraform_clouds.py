@@ -195,6 +195,6 @@ def test_the_schemas_are_of_the_version_that_is_asked_for(root: Path, cloud: str
     ((address, version),) = schema["provider_versions"].items()
     wanted = f'version = "~> {version.rpartition(".")[0]}"'
     files = [*root.glob(f"terraform/*/{cloud}/**/*.tf"), *root.glob(f"template/*cloud == '{cloud}'*/*.tf")]
-    asking = [text for path in files if address.partition("/")[2] in (text := path.read_text(encoding="utf-8"))]
+    asking = [text for path in files if address in (text := path.read_text(encoding="utf-8"))]
     assert len(asking) == len(MODULES) + 3  # the example, its bootstrap, and a generated project's root
     assert all(wanted in text for text in asking)

@@ -117,6 +117,7 @@ def extract(cloud: str, package: Path) -> dict[str, Any]:
     """Return the schemas in the form of `terraform providers schema -json`, with a note of where they come from."""
     description = json.loads((package / "package.json").read_text(encoding="utf-8"))
     address, version = (description["cdktf"]["provider"][key] for key in ("name", "version"))
+    address = address.partition("/")[2]  # of Terraform's usual host, which may be left out
     folder = package / "lib"
     schemas = {
         "resource_schemas": {
