@@ -36,6 +36,7 @@ SERVER_CORE, CLIENT_CORE = "0", "1"
 CONNECTIONS = 32
 PATH = "/v1/predictions"
 PATIENCE = 120.0
+RESTING = 0.1  # seconds of the processor in one second, at most
 Answers = Mapping[int, list[tuple[float, float]]]
 """By status: when each was asked, in seconds of the epoch, and the seconds that it took."""
 
@@ -218,13 +219,25 @@ def started(contestant: Contestant) -> Iterator[Running]:
             if process.poll() is not None or time.perf_counter() - began > PATIENCE:
                 sys.exit(f"error: no answer from: {' '.join(command)}")
             time.sleep(0.01)
-        yield Running(contestant, port, process.pid, time.perf_counter() - began)
+        server = Running(contestant, port, process.pid, time.perf_counter() - began)
+        _settle(server)
+        yield server
     finally:
         for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(15)
+
+
+def _settle(server: Running) -> None:
+    """Wait until it rests: what a server starts beside the process that answers takes the same core meanwhile."""
+    spent, deadline = server.cpu_seconds(), time.perf_counter() + PATIENCE
+    while time.perf_counter() < deadline:
+        time.sleep(1)
+        before, spent = spent, server.cpu_seconds()
+        if spent - before < RESTING:
+            return
 
 
 def race(contestants: Mapping[str, Contestant], rounds: int = 3, seconds: int = 4) -> dict[str, float]:
