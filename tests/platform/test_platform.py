@@ -418,7 +418,7 @@ def lived(shared: Project, embedded: Project) -> dict[str, str]:
 def test_the_loop_closes(lived: dict[str, str], shared: Project):
     said = lived["shared"]
     assert "FAILED" not in said
-    assert said.count("\nheld  ") == 5  # two of any replay, two that were expected, and that the bad candidate was named
+    assert said.count("\nheld  ") == 5  # two of any replay, two expected, and that the bad candidate was named
     assert " 0 failed requests" in said
 
     rows = {line.split()[0]: line for line in shared.run("registry", "status").splitlines()[1:]}
