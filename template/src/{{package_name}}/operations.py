@@ -217,13 +217,13 @@ class Project:
         decision = daily.standing(self.settings.monitoring, day, versions, self._last_training(day))
         if decision is None:
             return f"nothing: what was decided of {day} is done, or the versions have changed since"
-        event = self._carry_out(day, decision, seed, now)
+        event = self.carry_out(day, decision, seed, now)
         if event is None:
             return f"{decision.action}: no version changes"
         record(self.settings.monitoring, event)
         return event.text
 
-    def _carry_out(self, day: date, decision: Decision, seed: int, now: datetime) -> Event | None:
+    def carry_out(self, day: date, decision: Decision, seed: int, now: datetime) -> Event | None:
         """Train or move aliases as the policy decided; None when it decided something else."""
         reason, kind = decision.reason, str(decision.action)
         if decision.action is Action.RETRAIN:

@@ -200,22 +200,14 @@ class Replay:
 
     def _act(self, day: date, decision: Decision) -> None:
         """Carry out a decision, and what of it a killed replay has left to do."""
-        decisions = self.project.decisions
-        aliases = self.project.registry.aliases()
-        champion, challenger = aliases[CHAMPION], aliases.get(CHALLENGER)
         if decision.action is Action.RETRAIN:
             self._retrain(day, decision.reason)
-        elif decision.action is Action.PROMOTE and challenger:
-            decisions.promote(challenger.number, decision.reason)
-            text = f"version {challenger.number} replaces version {champion.number}: {decision.reason}"
-            self._settle("promote", challenger.number, text)
-        elif decision.action is Action.REFUSE and challenger:
-            decisions.refuse(challenger.number, decision.reason)
-            self._settle("refuse", challenger.number, f"version {challenger.number} stays out: {decision.reason}")
-        elif decision.action is Action.ROLL_BACK and PREVIOUS in aliases:
-            back = decisions.rollback(decision.reason)
-            text = f"version {back.number} serves again instead of {champion.number}: {decision.reason}"
-            self._settle("roll back", back.number, text)
+            return
+        needed = PREVIOUS if decision.action is Action.ROLL_BACK else CHALLENGER
+        if needed in self.project.registry.aliases():
+            event = self.project.carry_out(day, decision, self.seed, self._now)
+            if event:
+                self._settle(event.kind, event.version, event.text)
 
     def _retrain(self, day: date, reason: str) -> None:
         about = {"decided_by": "policy", "reason": reason}
