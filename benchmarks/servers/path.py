@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flight_delays.features.online import Found, Plan, nothing_found
-from flight_delays.serving.app import create_app
+from flight_delays.serving.service import make_front
 from flight_delays.serving.metrics import Metrics
 from flight_delays.serving.predictor import Predictor
 from flight_delays.serving.worker import make_server
@@ -40,5 +40,5 @@ class NoLog:
 
 settings = Settings(state=Path(sys.argv[2]))
 predictor = Predictor(settings.bundles, NoStore(), NoLog(), lambda alias, outcome: None)  # type: ignore[arg-type]
-server = make_server(settings, create_app(settings, predictor, Metrics()), lambda: None)
+server = make_server(settings, make_front(settings, predictor, Metrics()), lambda: None)
 server.run([socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=2048)])

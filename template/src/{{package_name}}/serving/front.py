@@ -5,12 +5,14 @@ without the routing, the middleware and the models of a framework, which cost mo
 no route goes on to the application, through the ASGI callable that is here.
 """
 
+import asyncio
 import json
 import logging
 import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from itertools import count, groupby
 from typing import Any, NamedTuple, Protocol
@@ -100,12 +102,17 @@ class Asked(Protocol):
 
 
 class Front:
-    """What all connections of a process share: `routes`, and `app` for all the rest."""
+    """What all connections of a process share: `routes`, and an application for all the rest.
+
+    The application is made when it is first asked for, so that neither a start nor a server that only predicts waits
+    for its framework.
+    """
 
     def __init__(
         self,
-        app: ASGIApp,
         routes: Iterable[Route],
+        make_app: Callable[[], ASGIApp],
+        lifespan: Callable[[], AbstractAsyncContextManager[None]],
         settings: Settings,
         metrics: Metrics,
         traces: Traces | None = None,
@@ -118,7 +125,11 @@ class Front:
         """Predictions that were refused, since `tell` was called, before anything was done for them."""
         self.turns = Turns(self._take)
         """Predictions whose requests are here, whole."""
-        self._app = app
+        self.lifespan = lifespan
+        """What has to go on while connections are taken."""
+        self._make_app = make_app
+        self._app: ASGIApp | None = None
+        self._making = asyncio.Lock()
         self._routes = {(route.method.encode(), route.path.encode()): route for route in routes}
         self._waiting = settings.maximum_waiting
         self._maximum = settings.maximum_body_bytes
@@ -224,9 +235,6 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the application answer a request that has no route."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         headers: Headers = dict(scope["headers"])
         visit, status = self.begin(scope["method"], headers), GONE
 
@@ -244,9 +252,16 @@ class Front:
                 await numbered(start)
                 await send({"type": "http.response.body", "body": reply.body})
             else:
-                await self._app(scope, receive, numbered)
+                app = await self._application()
+                await app(scope, receive, numbered)
         finally:
             self.end(visit, getattr(scope.get("route"), "path", UNKNOWN), status)
+
+    async def _application(self) -> ASGIApp:
+        async with self._making:
+            if self._app is None:
+                self._app = await asyncio.to_thread(self._make_app)
+        return self._app
 
     def _locked(self, path: str, headers: Headers) -> Reply | None:
         role = PATHS.get(path, OPERATE)

@@ -13,6 +13,11 @@ from pydantic import BaseModel, Field
 from .. import problem
 from ..errors import fault
 
+PREDICTIONS = "/v1/predictions"
+INVOCATIONS = "/invocations"  # what SageMaker calls it
+LIVE, READY = "/healthz/live", "/healthz/ready"
+PING = "/ping"  # what SageMaker calls READY
+
 NUMBERS = {int, float, bool}
 FIELDS = msgspec.json.schema(problem.Request)["$defs"][problem.Request.__name__]["properties"]
 EXAMPLE = {name: about["examples"][0] for name, about in FIELDS.items() if "examples" in about}

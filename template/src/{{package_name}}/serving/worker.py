@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ from ..features.online import open_store
 from ..problem import NAME
 from ..settings import Settings, load
 from . import exposition, logs
-from .app import create_app
 from .connections import limited, look_after
 from .front import Front
 from .listener import Listener
 from .metrics import Metrics
 from .prediction_log import PredictionLog
 from .predictor import Predictor
+from .service import make_front
 from .supervisor import CANNOT
 from .tracing import make_traces
 
@@ -36,9 +36,11 @@ class _Server(uvicorn.Server):
 
     _listener: Listener
 
-    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, front: Front, on_start: Callable[[], None]) -> None:
         super().__init__(config)
+        self._front = front
         self._on_start = on_start
+        self._life = AsyncExitStack()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -46,6 +48,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         assert sockets
+        await self._life.enter_async_context(self._front.lifespan())
         await super().startup([])
         made: Any = self.config.http_protocol_class  # by keywords that asyncio does not know
         connection = partial(made, config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
@@ -56,6 +59,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._listener.close()
         await super().shutdown(sockets)
+        await self._life.aclose()
 
 
 def make_server(settings: Settings, front: Front, on_start: Callable[[], None]) -> uvicorn.Server:
@@ -64,13 +68,14 @@ def make_server(settings: Settings, front: Front, on_start: Callable[[], None]) 
         front,
         http=limited(settings, front),
         ws="none",
+        lifespan="off",  # the application has none
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=SECONDS_TO_FINISH,
     )
-    return _Server(config, on_start)
+    return _Server(config, front, on_start)
 
 
 def serve(
@@ -95,7 +100,7 @@ def serve(
     if traces:
         online, log = traces.parts(online, read="read"), traces.parts(log, append="log")
     predictor = Predictor(settings.bundles, online, log, on_load)
-    front = create_app(settings, predictor, metrics, traces)
+    front = make_front(settings, predictor, metrics, traces)
     server = make_server(settings, front, on_start)
 
     def tell() -> None:
