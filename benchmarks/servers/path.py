@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from flight_delays.features.online import Found, Plan, nothing_found
-from flight_delays.serving.service import make_front
 from flight_delays.serving.metrics import Metrics
 from flight_delays.serving.predictor import Predictor
+from flight_delays.serving.service import make_front
 from flight_delays.serving.worker import make_server
 from flight_delays.settings import Settings
 
