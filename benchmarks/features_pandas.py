@@ -4,7 +4,6 @@ The rival counts by key and step, lays the counts out as a table of steps by key
 stacks what holds something. It reads each source once, and writes the same daily partitions in the same order.
 """
 
-import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ import pandas as pd
 from flight_delays.engine import connect
 from flight_delays.features.build import build
 from flight_delays.features.views import VIEWS
-from harness import SINCE, UNTIL, interleave, landed_year, ratio, show, verdict
+from harness import SINCE, UNTIL, interleave, landed_year, new, ratio, show, verdict
 
 ROUNDS = 3
 Measures = Mapping[str, Callable[[pd.Series, pd.Series, pd.Series], pd.Series]]
@@ -147,26 +146,26 @@ def different(view: str, ours: Path, theirs: Path) -> int:
 def main() -> None:
     lake = landed_year() / "lake"
     with tempfile.TemporaryDirectory(dir=lake.parent) as scratch:
-        ours, theirs = Path(scratch) / "ours", Path(scratch) / "theirs"
+        stores: dict[str, Path] = {}
 
         def project() -> None:
-            shutil.rmtree(ours, ignore_errors=True)
+            stores["ours"] = new(Path(scratch))
             con = connect()
-            build(con, VIEWS.values(), lake, ours, SINCE, UNTIL)
+            build(con, VIEWS.values(), lake, stores["ours"], SINCE, UNTIL)
             con.disconnect()
 
         def in_pandas() -> None:
-            shutil.rmtree(theirs, ignore_errors=True)
+            stores["theirs"] = new(Path(scratch))
             for name, rows in frames(lake).items():
-                write(name, rows, theirs)
+                write(name, rows, stores["theirs"])
 
         seconds = interleave({"pandas": in_pandas, "flight-delays": project}, ROUNDS)
         seconds["pandas, nothing written"] = interleave({"": lambda: frames(lake)}, ROUNDS)[""]
         show(seconds)
-        wrong = {view: rows for view in VIEWS if (rows := different(view, ours, theirs))}
+        wrong = {view: rows for view in VIEWS if (rows := different(view, stores["ours"], stores["theirs"]))}
         if wrong:
             raise SystemExit(f"the results are not equal: {wrong}")
-        print(f"equal: {len(list(ours.glob('*/date=*')))} partitions")
+        print(f"equal: {len(list(stores['ours'].glob('*/date=*')))} partitions")
     verdict("features-pandas", 1 / ratio(seconds, "flight-delays", "pandas"), 5, at_most=False)
 
 

@@ -18,7 +18,7 @@ import duckdb
 from flight_delays.engine import connect
 from flight_delays.features.build import build
 from flight_delays.features.views import VIEWS
-from harness import SINCE, UNTIL, interleave, landed_year, ratio, show, verdict
+from harness import SINCE, UNTIL, interleave, landed_year, new, ratio, show, verdict
 
 ROUNDS = 3
 MEMORY = "1GB"  # what the project gives DuckDB by default, for both
@@ -230,11 +230,6 @@ def choose(lake: Path, folder: Path) -> tuple[dict[bool, Callable[[Trailing], st
     )
     con.close()
     return forms, WRITES[how]
-
-
-def new(folder: Path) -> Path:
-    """Return an empty store. Nothing is removed between runs: ext4 is slow to make files where it just removed some."""
-    return Path(tempfile.mkdtemp(dir=folder))
 
 
 def different(view: str, ours: Path, theirs: Path) -> int:

@@ -8,6 +8,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -61,6 +62,11 @@ def due(count: int) -> list[dict[str, Any]]:
     days = (AS_OF.date() + timedelta(days=number) for number in range(28))
     rounds = (one for day in days for one in sorted(world.due(day).items()))
     return list(islice((flight for at, flights in rounds if at >= AS_OF for flight in flights), count))
+
+
+def new(folder: Path) -> Path:
+    """Return an empty folder in it. Nothing is removed between runs: ext4 is slow to make files where some just went."""
+    return Path(tempfile.mkdtemp(dir=folder))
 
 
 def interleave(
