@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pandas as pd
 from flight_delays.engine import connect
 from flight_delays.features.build import build
 from flight_delays.features.views import VIEWS
-from harness import SINCE, UNTIL, interleave, landed_year, new, ratio, show, verdict
+from harness import SINCE, UNTIL, different, interleave, landed_year, new, ratio, show, verdict
 
 ROUNDS = 3
 Measures = Mapping[str, Callable[[pd.Series, pd.Series, pd.Series], pd.Series]]
@@ -130,17 +129,6 @@ def write(name: str, rows: pd.DataFrame, store: Path) -> None:
         folder = store / name / f"date={day.date()}"
         folder.mkdir(parents=True)
         rows.iloc[start:end].to_parquet(folder / "part-0.parquet", compression="zstd", index=False)
-
-
-def different(view: str, ours: Path, theirs: Path) -> int:
-    """Return how many rows of a view one store has and the other has not, in the same daily partition."""
-    columns = ", ".join((*VIEWS[view].columns, "date"))
-    a, b = (
-        f"SELECT {columns} FROM read_parquet('{store / view}/*/*.parquet', hive_partitioning = true)"
-        for store in (ours, theirs)
-    )
-    query = f"SELECT count(*) FROM (({a} EXCEPT ALL {b}) UNION ALL ({b} EXCEPT ALL {a}))"
-    return int(duckdb.sql(query).fetchall()[0][0])
 
 
 def main() -> None:

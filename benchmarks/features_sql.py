@@ -18,7 +18,7 @@ import duckdb
 from flight_delays.engine import connect
 from flight_delays.features.build import build
 from flight_delays.features.views import VIEWS
-from harness import SINCE, UNTIL, interleave, landed_year, new, ratio, show, verdict
+from harness import SINCE, UNTIL, different, interleave, landed_year, new, ratio, show, verdict
 
 ROUNDS = 3
 MEMORY = "1GB"  # what the project gives DuckDB by default, for both
@@ -230,18 +230,6 @@ def choose(lake: Path, folder: Path) -> tuple[dict[bool, Callable[[Trailing], st
     )
     con.close()
     return forms, WRITES[how]
-
-
-def different(view: str, ours: Path, theirs: Path) -> int:
-    """Return how many rows of a view one store has and the other has not, in the same daily partition."""
-    columns = ", ".join((*VIEWS[view].columns, "date"))
-    a, b = (
-        f"SELECT {columns} FROM read_parquet('{store / view}/*/*.parquet', hive_partitioning = true)"
-        for store in (ours, theirs)
-    )
-    con = duckdb.connect(config={"threads": 2})
-    query = f"SELECT count(*) FROM (({a} EXCEPT ALL {b}) UNION ALL ({b} EXCEPT ALL {a}))"
-    return int(con.execute(query).fetchall()[0][0])
 
 
 def main() -> None:

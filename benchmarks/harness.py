@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
+import duckdb
 from flight_delays.features.views import VIEWS
 from flight_delays.settings import PREFIX
 from flight_delays.simulation.world import World
@@ -65,8 +66,19 @@ def due(count: int) -> list[dict[str, Any]]:
 
 
 def new(folder: Path) -> Path:
-    """Return an empty folder in it. Nothing is removed between runs: ext4 is slow to make files where some just went."""
+    """Return an empty folder in it. Nothing is removed between runs: ext4 makes files slowly where some just went."""
     return Path(tempfile.mkdtemp(dir=folder))
+
+
+def different(view: str, ours: Path, theirs: Path) -> int:
+    """Return how many rows of a view one store has and the other has not, in the same daily partition."""
+    columns = ", ".join((*VIEWS[view].columns, "date"))
+    a, b = (
+        f"SELECT {columns} FROM read_parquet('{store / view}/*/*.parquet', hive_partitioning = true)"
+        for store in (ours, theirs)
+    )
+    query = f"SELECT count(*) FROM (({a} EXCEPT ALL {b}) UNION ALL ({b} EXCEPT ALL {a}))"
+    return int(duckdb.connect(config={"threads": 2}).execute(query).fetchall()[0][0])
 
 
 def interleave(
