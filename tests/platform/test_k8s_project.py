@@ -392,16 +392,9 @@ CHECKS = (unrestricted, unnamed, disagreeing, careless)
 
 @pytest.fixture(scope="module")
 def platform(root: Path, build: Callable[[Path], list[Object]]) -> list[Object]:
-    """Return the objects of the platform, what it gives the project, and what comes with a collector of traces."""
-    projects = {"namespaceSelector": {"matchExpressions": [{"key": "slipway.dev/project", "operator": "Exists"}]}}
-    collector = {
-        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "opentelemetry-collector"}},
-        "policyTypes": ["Ingress"],
-        "ingress": [{"from": [projects], "ports": [{"port": 4318}]}],
-    }
-    policy = {"kind": "NetworkPolicy", "metadata": {"name": "collector", "namespace": "monitoring"}, "spec": collector}
+    """Return the objects of the platform, and what it gives the project."""
     folders = [root / "k8s" / "overlays" / "local", root / "k8s" / "tenants" / OURS]
-    return [policy, *(each for path in folders if path.is_dir() for each in build(path))]
+    return [each for path in folders for each in build(path)]
 
 
 # Files
@@ -522,6 +515,22 @@ def test_the_overlays_have_the_images_by_one_tag_each_and_their_own_namespace(
         parts = {tuple(image.removeprefix("registry.example.com/").split(":")) for image in images}
         assert parts == {(f"{OURS}/{target}", "0000000") for target in ("serve", "sync", "pipeline")}
         assert {each["metadata"]["namespace"] for each in objects} == {OURS + "-staging" * (name == "staging")}
+
+
+def test_staging_pushes_its_figures_under_the_job_of_its_servers(
+    root: Path, overlays: dict[str, list[Object]]
+) -> None:
+    """Prometheus asks the pods of a namespace that ends with `-staging` under the job of their annotation, changed."""
+    config = yaml.safe_load((root / "k8s" / "base" / "prometheus" / "prometheus.yml").read_text())
+    rules = [rule for each in config["scrape_configs"] for rule in each.get("relabel_configs", [])]
+    (rule,) = (rule for rule in rules if len(rule.get("source_labels", [])) == 2 and rule["target_label"] == "job")
+    for name, objects in overlays.items():
+        annotations = one(objects, "Deployment", "serve")["spec"]["template"]["metadata"]["annotations"]
+        job = annotations["prometheus.io/job"]
+        found = re.fullmatch(rule["regex"], f"{objects[0]['metadata']['namespace']};{job}")
+        expected = rule["replacement"].replace("${1}", found[1]) if found else job
+        (settings,) = of_kind(objects, "ConfigMap")
+        assert settings["data"].get("PUSHGATEWAY_JOB", job) == expected, name
 
 
 def at(objects: list[Object], kind: str, name: str, path: str) -> tuple[Any, Any]:
