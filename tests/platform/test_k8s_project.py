@@ -517,9 +517,7 @@ def test_the_overlays_have_the_images_by_one_tag_each_and_their_own_namespace(
         assert {each["metadata"]["namespace"] for each in objects} == {OURS + "-staging" * (name == "staging")}
 
 
-def test_staging_pushes_its_figures_under_the_job_of_its_servers(
-    root: Path, overlays: dict[str, list[Object]]
-) -> None:
+def test_staging_pushes_its_figures_under_the_job_of_its_servers(root: Path, overlays: dict[str, list[Object]]) -> None:
     """Prometheus asks the pods of a namespace that ends with `-staging` under the job of their annotation, changed."""
     config = yaml.safe_load((root / "k8s" / "base" / "prometheus" / "prometheus.yml").read_text())
     rules = [rule for each in config["scrape_configs"] for rule in each.get("relabel_configs", [])]

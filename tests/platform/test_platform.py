@@ -9,19 +9,15 @@ below a temporary one. Grafana is left out, as no package index has it; test_obs
 import graphlib
 import json
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -30,42 +26,14 @@ from typing import Any
 
 import pytest
 import yaml
+from local import answers, fetch, free_port, until
 
 SLUG, PREFIX, JOB, MODEL = "flight-delays", "FLIGHT_DELAYS_", "flight_delays", "flight-delay"
-PATIENCE = 120.0
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "2"))  # at least; the bar is 60, and CI has less time
 PACE = 0.05  # seconds from one prediction to the next while parts are away
 FIRST, LAST, NEXT, LATER = "2013-04-01", "2013-04-10", "2013-04-11", "2013-04-14"  # rolled back on 9 April
 LEFT_OUT = {"grafana"}
 DEBIAN_USER = "postgres"  # PostgreSQL refuses to run as root; Debian's package makes this account
-
-
-def free_port() -> int:
-    """Return a port that is free, and stays so: it lies below those that the kernel gives to clients."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-
-
-def until(look: Callable[[], Any], what: str = "it", pause: float = 0.05) -> Any:
-    """Return what is looked for once it is there."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"{what} did not happen in time"
-        time.sleep(pause)
-    return found
-
-
-def fetch(url: str, body: Any = None, **headers: str) -> tuple[int, bytes]:
-    """Return the status and the content of an answer, whatever the status."""
-    data = None if body is None else json.dumps(body).encode()
-    asked = urllib.request.Request(url, data, {"content-type": "application/json", **headers})
-    try:
-        with urllib.request.urlopen(asked, timeout=30) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
 
 
 class Platform:
@@ -158,10 +126,7 @@ class Platform:
         kind, program, *options = [self._local(word, name) for word in self.services[name]["healthcheck"]["test"]]
         assert kind == "CMD"
         if program == "wget":
-            try:
-                return fetch(options[-1])[0] == 200
-            except OSError:
-                return False
+            return answers(options[-1])
         asked = subprocess.run(
             [self._program(name, program), *options], env=self._environment(name), capture_output=True, check=False
         )
