@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 import pytest
 from aws_terraform import Terraform, environment, find_mirror
+from manifests import Object, kustomize
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 BASE = """
@@ -268,6 +269,20 @@ def golden_manifests(
 ) -> Path:
     """Return the folder k8s of the golden project, which is rendered and has no environment."""
     return render(tmp_path_factory.mktemp("manifests") / "project", golden).path / "k8s"
+
+
+@pytest.fixture(scope="session")
+def k8s(root: Path, require_tool: Callable[[str], str]) -> dict[str, list[Object]]:
+    """Return the objects of each overlay and tenant of k8s/."""
+    kubectl = require_tool("kubectl")
+    names = ("overlays/local", "overlays/cloud", "tenants/flight-delays", "tenants/flight-delays-staging")
+    return {name: kustomize(kubectl, root / "k8s" / name) for name in names}
+
+
+@pytest.fixture(scope="session")
+def laptop(k8s: dict[str, list[Object]]) -> list[Object]:
+    """Return what is on a laptop's cluster: the platform, and what it gives one project."""
+    return k8s["overlays/local"] + k8s["tenants/flight-delays"]
 
 
 @pytest.fixture(scope="session")

@@ -3,23 +3,21 @@
 import hashlib
 import json
 import re
-import socket
 import subprocess
 import sys
 import tarfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from local import answers, free_port, until
 
 SLUG, PREFIX = "flight-delays", "FLIGHT_DELAYS_"
 TARGETS = ("serve", "sync", "pipeline")
 ADDED, READY = 160.0, 2.5  # megabytes that serve adds to its base; seconds from the start to ready
 HOST = ("--network", "host")
-PATIENCE = 90.0
 LOAD = Path(__file__).with_name("load.py")
 
 
@@ -168,18 +166,6 @@ def test_two_builds_give_the_same_files(docker: Any, images: Any, build_options:
     assert {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)} == set()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
-def until(look: Callable[[], object], why: Callable[[], str]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not look():
-        assert time.monotonic() < deadline, why()
-        time.sleep(0.05)
-
-
 @pytest.fixture(scope="module")
 def registry(docker: Any, images: Any) -> Iterator[str]:
     """Return the address of an MLflow server, in a container of the pipeline's image, with a volume of its own."""
@@ -191,16 +177,8 @@ def registry(docker: Any, images: Any) -> Iterator[str]:
         "--backend-store-uri", "sqlite:////state/mlflow.db", "--artifacts-destination", "/state/artifacts",
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
-
-    def healthy() -> bool:
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
     until(
-        healthy,
+        lambda: answers(f"{url}/health"),
         lambda: docker("logs", "registry", stderr=subprocess.STDOUT, capture_output=False, stdout=subprocess.PIPE),
     )
     yield url

@@ -221,6 +221,13 @@ def test_rules_and_dashboards_are_the_projects(root: Path, first):
     }
 
 
+def test_what_observability_applies_has_no_field_that_each_apply_would_set_again(first):
+    _, asked = first
+    given = [given for _, words, given in asked if words[-1] == "-" and "kind: ConfigMap" in given]
+    maps = [each["metadata"] for text in given for each in objects(text)]
+    assert [sorted(metadata) for metadata in maps] == [["name", "namespace"]] * 2
+
+
 def test_a_second_run_makes_no_secret_again_and_applies_the_same(machine: Machine, first):
     _, before = first
     secrets = machine.secrets()

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -20,8 +19,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from local import free_port, until
 
-PATIENCE = 120.0
 USER = "postgres"  # PostgreSQL refuses to run as root; Debian's package makes this account
 NAME = "mlflow.platform.svc.cluster.local:5000"
 PASSWORDS = {"SUPERUSER_PASSWORD": "super", "MLFLOW_PASSWORD": "of-mlflow", "STUDIES_PASSWORD": "of-studies"}
@@ -60,17 +59,12 @@ class Registry:
         return subprocess.run(command, input=password, env=environment, capture_output=True, text=True, check=False)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
-def registry(root: Path, require_tool: Callable[[str], str], request: pytest.FixtureRequest) -> Iterator[Registry]:
+def registry(
+    root: Path, require_tool: Callable[[str], str], environment_of: Callable[[str, Path], Path]
+) -> Iterator[Registry]:
     lock = root / "infra" / "mlflow" / "requirements.txt"
-    if not lock.is_file() or "\nflask-wtf==" not in lock.read_text():
-        pytest.skip("infra/mlflow locks no Flask-WTF yet, without which MLflow has no logins: ask for mlflow[auth]")
-    commands = request.getfixturevalue("environment_of")("mlflow", lock)
+    commands = environment_of("mlflow", lock)
     kubectl = [require_tool("kubectl"), "kustomize", root / "k8s" / "overlays" / "local"]
     text = subprocess.run(kubectl, capture_output=True, text=True, check=True).stdout
     found = {(each["kind"], each["metadata"]["name"].split("-")[0]): each for each in yaml.safe_load_all(text)}
@@ -94,14 +88,16 @@ def registry(root: Path, require_tool: Callable[[str], str], request: pytest.Fix
             return process
 
         def wait(look: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-            deadline = time.monotonic() + PATIENCE
-            while not look():
-                logs = "".join(path.read_text() for path in folder.glob("*.log"))
-                assert process.poll() is None, logs
-                assert time.monotonic() < deadline, logs
-                time.sleep(0.1)
+            def logs() -> str:
+                return "".join(path.read_text() for path in folder.glob("*.log"))
 
-        def answers(port: int) -> bool:
+            def alive_and_there() -> bool:
+                assert process.poll() is None, logs()
+                return look()
+
+            until(alive_and_there, logs)
+
+        def listens(port: int) -> bool:
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -117,12 +113,11 @@ def registry(root: Path, require_tool: Callable[[str], str], request: pytest.Fix
         subprocess.run(make, cwd=folder, stdout=subprocess.DEVNULL, check=True, **account)
         words = ["-D", folder / "data", "-h", "127.0.0.1", "-p", str(database), "-k", "", "-c", "fsync=off"]
         postgres = start([programs / "postgres", *words], **account)
-        wait(lambda: answers(database), postgres)
+        wait(lambda: listens(database), postgres)
         psql = [programs / "psql", "--host", "127.0.0.1", "--port", str(database), "--username", "postgres"]
         given = {**os.environ, **PASSWORDS, "PGPASSWORD": PASSWORDS["SUPERUSER_PASSWORD"]}
-        deadline = time.monotonic() + PATIENCE
-        while subprocess.run([*psql, "-c", "select 1"], env=given, capture_output=True, check=False).returncode:
-            assert time.monotonic() < deadline  # it listens before it lets anybody in
+        ask = [*psql, "-c", "select 1"]  # it listens before it lets anybody in
+        until(lambda: subprocess.run(ask, env=given, capture_output=True, check=False).returncode == 0, "it lets us in")
         subprocess.run(psql, input=sql, env=given, text=True, capture_output=True, check=True)
 
         (folder / "auth.ini").write_text(here(data["auth.ini"]))
@@ -139,7 +134,7 @@ def registry(root: Path, require_tool: Callable[[str], str], request: pytest.Fix
         environment["PATH"] = f"{commands}:{os.environ['PATH']}"
         mlflow = start(command, env=environment)
         made = Registry(own, folder, root)
-        wait(lambda: answers(own) and made.ask("/health") == 200, mlflow)
+        wait(lambda: listens(own) and made.ask("/health") == 200, mlflow)
         (folder / "kubectl").write_text(
             KUBECTL.format(port=own, password=SECRETS["ADMIN_PASSWORD"], python=commands / "python")
         )

@@ -5,12 +5,8 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local import answers, fetch, free_port, until
 
 SLUG, PREFIX, JOB = "flight-delays", "FLIGHT_DELAYS_", "flight_delays"
 DAY = "2013-02-05"
-PATIENCE = 90.0
 # What is there only after something happened that did not: no shadow serves, so that none has missed a row.
 QUIET = {"Rows that a shadow missed"}
 # The commands of the runbooks that change nothing, and are no work.
@@ -42,35 +38,6 @@ for day in map(date.fromisoformat, days):
     request = urllib.request.Request(f"{url}/v1/predictions", json.dumps(asked).encode(), headers)
     urllib.request.urlopen(request, timeout=60).read()
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
-def fetch(url: str, body: Any = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data, {"content-type": "application/json"})) as answer:
-        content = answer.read()
-    return json.loads(content) if content[:1] in (b"{", b"[") else None
-
-
-def answers(url: str) -> bool:
-    try:
-        fetch(url)
-    except OSError:
-        return False
-    return True
-
-
-def until(look: Callable[[], Any]) -> Any:
-    """Return what is looked for once it is there."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := look()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
-    return found
 
 
 @dataclass
@@ -99,17 +66,17 @@ class Watched:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         asked = urllib.parse.urlencode({"query": expression})
-        try:
-            answer = fetch(f"{self.prometheus}/api/v1/query?{asked}")
-        except urllib.error.HTTPError as error:
-            pytest.fail(f"{expression}: {error.read().decode()}", pytrace=False)
+        status, content = fetch(f"{self.prometheus}/api/v1/query?{asked}")
+        assert status == 200, f"{expression}: {content.decode()}"
+        answer = json.loads(content)
         assert "warnings" not in answer
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
 
     def alerts(self) -> dict[str, dict[str, Any]]:
         """Return what the Alertmanager knows, by the alert's name."""
-        return {alert["labels"]["alertname"]: alert for alert in fetch(f"{self.alertmanager}/api/v2/alerts")}
+        told = json.loads(fetch(f"{self.alertmanager}/api/v2/alerts")[1])
+        return {alert["labels"]["alertname"]: alert for alert in told}
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +159,7 @@ def test_every_query_of_a_dashboard_is_answered(watched: Watched):
 
 
 def test_every_rule_is_evaluated_and_what_is_sound_raises_nothing(watched: Watched):
-    groups = fetch(f"{watched.prometheus}/api/v1/rules")["data"]["groups"]
+    groups = json.loads(fetch(f"{watched.prometheus}/api/v1/rules")[1])["data"]["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     assert len(rules) > 25
     assert [rule["name"] for rule in rules if rule["health"] != "ok"] == []
@@ -229,7 +196,7 @@ def test_what_follows_from_another_alert_is_not_told_beside_it(watched: Watched)
         raised("OnlineStoreAway", **page, **service),
         raised("FeatureViewLate", **ticket, cause="freshness", **day, view="routes"),
     ]
-    fetch(f"{watched.alertmanager}/api/v2/alerts", [*told, *untold])
+    assert fetch(f"{watched.alertmanager}/api/v2/alerts", [*told, *untold])[0] == 200
 
     def silent() -> set[str]:
         alerts = [alert for alert in watched.alerts().values() if alert["labels"].get("job") == "inhibited"]

@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+from local import until
 
 SLUG, PREFIX = "flight-delays", "FLIGHT_DELAYS_"
 UNTIL = "2013-02-06"
@@ -268,13 +269,6 @@ def server(verbs: Verbs) -> Iterator[Callable[[], str]]:
     output.close()
 
 
-def until(answers: Callable[[], bool]) -> None:
-    limit = time.monotonic() + PATIENCE
-    while not answers():
-        assert time.monotonic() < limit
-        time.sleep(0.01)
-
-
 def test_a_rollback_answers_by_the_old_version_soon(verbs: Verbs, server: Callable[[], str]) -> None:
     """From the start of the command to the first answer over HTTP, against a command that only asks the registry.
 
@@ -286,13 +280,13 @@ def test_a_rollback_answers_by_the_old_version_soon(verbs: Verbs, server: Callab
         old = aliases["champion"]
         new = next(number for number in reversed(versions) if number != old)
         verbs.run("registry", "promote", new)
-        until(lambda new=new: server() == new)
+        until(lambda new=new: server() == new, pause=0.01, patience=PATIENCE)
         began = time.monotonic()
         verbs.run("registry", "status")
         asking.append(time.monotonic() - began)
         began = time.monotonic()
         command = verbs.start(SLUG, "registry", "rollback")
-        until(lambda old=old: server() == old)
+        until(lambda old=old: server() == old, pause=0.01, patience=PATIENCE)
         seconds.append(time.monotonic() - began)
         command.communicate(timeout=PATIENCE)
     told = ", ".join(f"{each:.2f}" for each in seconds)

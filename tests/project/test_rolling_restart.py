@@ -10,31 +10,18 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from local import free_port, until
 
 SLUG, PREFIX = "flight-delays", "FLIGHT_DELAYS_"
 SWAPS, CLIENTS = 50, 3
 PATIENCE = 90.0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
-def until(look: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not look():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def ready(port: int) -> int:

@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     It may hold a password: its value is shown nowhere, and only `environment` and the store itself look at it."""
     pushgateway_url: str = Field(default="", pattern=r"^(https?://[^\s@/]+(/[^\s@]*)?)?$")
     """The Pushgateway that `monitor run` pushes its gauges to; empty pushes none."""
+    pushgateway_job: str = Field(default=__package__ or "", pattern=r"^\w+$")
+    """The job that it pushes them under, which is the one that Prometheus asks this environment's servers under."""
     study_url: SecretStr = SecretStr("")
     """The database of the studies of `train --trials` and `tune`, `postgresql://` or `mysql://`; empty means a SQLite
     file in `state`. It may hold a password: see online_url."""

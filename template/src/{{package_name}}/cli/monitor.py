@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .compose import PACKAGE, Day, Seed, make_project, make_settings, write_report, yesterday
+from .compose import Day, Seed, make_project, make_settings, write_report, yesterday
 
 app = typer.Typer(no_args_is_help=True, help="What production did, and what to do about it.")
 
@@ -24,7 +24,7 @@ def monitor_run(day: Day = None) -> None:
     if url and (gauges := project.gauges(day, datetime.now(UTC))):
         from ..monitoring.gauges import push
 
-        push(url, PACKAGE, gauges)
+        push(url, project.settings.pushgateway_job, gauges)
 
 
 @app.command("act")
