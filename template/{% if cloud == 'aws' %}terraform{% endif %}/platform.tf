@@ -21,3 +21,23 @@ variable "alarm_emails" {
   description = "Who in the team is written to."
   nullable    = false
 }
+
+variable "endpoint" {
+  type = object({
+    image_tag     = string
+    bundle        = string
+    network       = object({ vpc_id = string, subnet_ids = list(string), cache_security_group_id = string })
+    instance_type = optional(string, "ml.m5.large")
+    instances     = optional(number, 2)
+  })
+  description = "The SageMaker endpoint, where there is to be one. `network` is an output of the platform's root."
+  default     = null
+}
+
+variable "endpoint_settings" {
+  type        = map(string)
+  description = "Settings of the endpoint's container without their prefix, from the environment as TF_VAR_endpoint_settings: ONLINE_URL."
+  default     = {}
+  sensitive   = true
+  nullable    = false
+}

@@ -31,6 +31,30 @@ def test_a_module_is_four_files_and_its_readme(name: str) -> None:
     assert readme == module_tables.page(module), "the tables are out of date; type: make terraform-docs"
 
 
+@pytest.mark.parametrize("folder", ["terraform", "template"])
+def test_versions_are_bounded_and_states_encrypted_and_locked(folder: str) -> None:
+    blocks = [
+        (path, block)
+        for path in (ROOT / folder).rglob("*.tf")
+        for block in re.findall(r"^terraform {\n.*?^}", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    ]
+    assert {path.parent for path, _ in blocks} == {path.parent for path in (ROOT / folder).rglob("main.tf*")}
+    backends = 0
+    for path, block in blocks:
+        assert re.search(r'required_version = ">= 1[.]11, < 2[.]0"', block), path
+        providers = re.findall(r"^    \w+ = {\n(.*?)^    }", block, flags=re.M | re.S)
+        assert providers, path
+        for provider in providers:
+            # `~>` with two numbers ends before the next major version, as the bound does.
+            assert re.search(r'version = "(>= \d+[.]\d+, < \d+[.]0|~> \d+[.]\d+)"', provider), path
+        for kind, body in re.findall(r'^  backend "(\w+)" {(.*?)}', block, flags=re.M | re.S):
+            backends += 1
+            # Google Cloud encrypts and locks every state; Azure does too, and is to take identities in place of keys.
+            wanted = {"s3": ["encrypt", "use_lockfile"], "azurerm": ["use_azuread_auth"], "gcs": []}[kind]
+            assert re.findall(r"^    (\w+) += true$", body, flags=re.M) == wanted, path
+    assert backends == 3
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_variable_is_described_and_what_it_refuses_is_tried(name: str) -> None:
     text = (MODULES / name / "variables.tf").read_text(encoding="utf-8")

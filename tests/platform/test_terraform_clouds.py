@@ -15,7 +15,7 @@ import module_tables
 import pytest
 
 CLOUDS = ("azure", "gcp")
-MODULES = ("cluster", "database", "lake", "network", "registry", "secrets", "workload")
+MODULES = ("cluster", "database", "lake", "mlflow", "network", "registry", "secrets", "workload")
 FILES = ["main.tf", "outputs.tf", "variables.tf", "versions.tf"]
 
 Terraform = Callable[..., subprocess.CompletedProcess[str]]
@@ -81,11 +81,13 @@ def test_a_planted_mistake_is_found(
         ("azure/database", r'require_secure_transport( +)= "on"', r'require_secure_transport\1= "off"'),
         ("azure/secrets", r"purge_protection_enabled( +)= true", r"purge_protection_enabled\1= false"),
         ("azure/cluster", r"local_account_disabled( +)= true", r"local_account_disabled\1= false"),
+        ("azure/mlflow", r"platform:mlflow", r"platform:default"),
         ("azure/workload", r"serviceaccount:\$\{local.namespace\}", r"serviceaccount:${var.project}"),
         ("gcp/registry", r"immutable_tags = true", r"immutable_tags = false"),
         ("gcp/lake", r'"enforced"', r'"inherited"'),
         ("gcp/database", r"ENCRYPTED_ONLY", r"ALLOW_UNENCRYPTED_AND_ENCRYPTED"),
         ("gcp/cluster", r"GKE_METADATA", r"GCE_METADATA"),
+        ("gcp/mlflow", r"platform/mlflow", r"platform/default"),
         ("gcp/workload", r"roles/storage.objectUser", r"roles/storage.admin"),
     ],
 )
@@ -126,6 +128,7 @@ def test_outputs_have_the_same_names_on_every_cloud(root: Path, cloud: str):
         "workload": {"service_account_annotations", "image_registry", "data_url", "secret_name"},
         "registry": {"image_registry"},
         "cluster": {"name"},
+        "mlflow": {"service_account_annotations", "artifacts_url"},
         "database": {"endpoint"},
     }.items():
         assert names <= outputs(modules / cloud / module), module
@@ -145,18 +148,23 @@ def test_each_validation_refuses_something_in_a_test(root: Path, cloud: str, mod
     }
 
 
+def test_every_module_is_in_these_tests(root: Path):
+    for cloud in CLOUDS:
+        assert sorted(path.parent.name for path in root.glob(f"terraform/modules/{cloud}/*/main.tf")) == list(MODULES)
+
+
 # Each role that a module gives, and to do what.
 ROLES = {
     "Network Contributor": "the control plane of AKS puts nodes and load balancers into their subnet, and no other",
     "Managed Identity Operator": "the control plane of AKS gives the nodes their identity, and no other",
     "AcrPull": "nodes pull images",
-    "Storage Blob Data Contributor": "a project reads and writes its container",
+    "Storage Blob Data Contributor": "a project reads and writes its container, and MLflow the artifacts",
     "Key Vault Secrets User": "a project reads its secret",
     "roles/cloudkms.cryptoKeyEncrypterDecrypter": "GKE encrypts the secrets of Kubernetes with their key",
     "roles/container.defaultNodeServiceAccount": "nodes write logs and metrics",
     "roles/artifactregistry.reader": "nodes pull images",
-    "roles/iam.workloadIdentityUser": "a project's ServiceAccount acts as its identity",
-    "roles/storage.objectUser": "a project reads and writes its folder",
+    "roles/iam.workloadIdentityUser": "a project's ServiceAccount, or MLflow's, acts as its identity",
+    "roles/storage.objectUser": "a project reads and writes its folder, and MLflow the artifacts",
     "roles/secretmanager.secretAccessor": "a project reads its secret",
 }
 

@@ -1,9 +1,11 @@
 """The Terraform of a generated project, and the way of its outputs into the Kubernetes overlay, on every cloud."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,8 @@ spec:
         - {name: d, image: "elsewhere/serve:1"}
 """
 
+SOURCE = re.compile(r'source = "git::(\S+)//(\S+)[?]ref=(\S+)"')
+
 Terraform = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -64,7 +68,7 @@ def deployed(
     shutil.copy(root / "terraform" / "modules" / cloud / "workload" / "variables.tf", module)
     (module / "outputs.tf").write_text(MADE, encoding="utf-8")
     text = (folder / "main.tf").read_text(encoding="utf-8")
-    source = re.search(r'source = "git::(\S+)//(\S+)[?]ref=(\S+)"', text)
+    source = SOURCE.search(text)
     assert source, "the module does not come from a version of a Git repository"
     assert source[1] == golden["platform_url"]
     assert (root / source[2]).is_dir()
@@ -157,6 +161,69 @@ def test_the_root_is_formatted(deployed: Path, schema_terraform: Terraform):
     (deployed / "terraform" / "backend_override.tf").unlink()
     run = schema_terraform(deployed / "terraform", "fmt", "-check", "-recursive")
     assert run.returncode == 0, run.stdout
+
+
+def test_checkov_finds_nothing_in_the_roots_alone_and_with_the_modules_behind_them(
+    render: Callable[[Path, dict[str, Any]], Any],
+    golden: dict[str, Any],
+    root: Path,
+    platform_tool: Callable[[str], str],
+    tmp_path: Path,
+):
+    for cloud in CLOUDS:
+        project = render(tmp_path / "projects" / cloud, golden | {"cloud": cloud}).path
+        text = (project / "terraform" / "main.tf").read_text(encoding="utf-8")
+        for name, source in {
+            "alone": r'source = "git::\1//\2?ref=v1.0.0"',  # as of a release; here it is a commit
+            "whole": rf'source = "../../modules/{cloud}/workload"',
+        }.items():
+            folder = tmp_path / "roots" / name / cloud
+            shutil.copytree(project / "terraform", folder)
+            (folder / "main.tf").write_text(SOURCE.sub(source, text), encoding="utf-8")
+    kept = shutil.ignore_patterns("tests", ".terraform*")
+    shutil.copytree(root / "terraform" / "modules", tmp_path / "roots" / "modules", ignore=kept)
+    # A bucket without anything in one of the roots, to see that it looks there.
+    with (tmp_path / "roots" / "alone" / "aws" / "platform.tf").open("a", encoding="utf-8") as planted:
+        planted.write('\nresource "aws_s3_bucket" "bad" {\n  bucket = "bad"\n}\n')
+    words = ["--directory", tmp_path / "roots", "--framework", "terraform", "--output", "json", "--skip-download"]
+    run = subprocess.run([platform_tool("checkov"), *words], capture_output=True, text=True, check=False, timeout=300)
+    report = json.loads(run.stdout)
+    looked = {check["file_path"].split("/")[1] for check in report["results"]["passed_checks"]}
+    assert looked == {"alone", "whole", "modules"}
+    failed = {(check["check_id"], check["resource"]) for check in report["results"]["failed_checks"]}
+    assert {resource for _, resource in failed} == {"aws_s3_bucket.bad"}, failed
+    assert all(len(check["check_result"]["suppress_comment"]) > 20 for check in report["results"]["skipped_checks"])
+
+
+def test_the_readme_brings_the_bundle_to_where_the_endpoint_looks(
+    render: Callable[[Path, dict[str, Any]], Any], golden: dict[str, Any], root: Path, tmp_path: Path
+):
+    project = render(tmp_path / "project", golden | {"cloud": "aws"}).path
+    readme = (project / "terraform" / "README.md").read_text(encoding="utf-8")
+    (commands,) = re.findall(r"```sh\n(\S+ registry sync\n.*?)```", readme, flags=re.S)
+    name, bundles, tools = "3-0123456789ab", project / ".state" / "bundles", tmp_path / "tools"
+    (bundles / name).mkdir(parents=True)
+    (bundles / name / "bundle.json").write_text("{}")
+    (bundles / "standing.json").write_text("{}")
+    (bundles / "champion").symlink_to(name)
+    for path, script in {
+        project / ".venv" / "bin" / "flight-delays": "true",
+        tools
+        / "terraform": '[ "$*" = "-chdir=terraform output -raw data_url" ] && printf s3://lake/flight-delays-staging',
+        tools / "aws": '[ "$1 $2" = "s3 cp" ] && cp "$3" uploaded && printf %s "$4" > address',
+    }.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+    environment = {"PATH": f"{tools}:{os.environ['PATH']}"}
+    subprocess.run(["sh", "-euc", commands], cwd=project, env=environment, check=True)
+    with tarfile.open(project / "uploaded") as archive:
+        assert {member.name for member in archive if member.isfile()} == {f"{name}/bundle.json", "standing.json"}
+        assert not [member for member in archive if member.issym() or member.name.startswith("/")]
+    module = (root / "terraform/modules/aws/workload/main.tf").read_text(encoding="utf-8")
+    (key,) = re.findall(r'key += "(\S+/endpoint/\S+)"', module)
+    key = key.replace("${local.name}", "flight-delays-staging").replace("${var.endpoint.bundle}", name)
+    assert (project / "address").read_text() == f"s3://lake/{key}"
 
 
 # On AWS it would be the provider itself, which takes long to start; the variables above are the module's all the same.

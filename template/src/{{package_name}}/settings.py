@@ -45,6 +45,10 @@ class Settings(BaseSettings):
     """sha256 digests (hexadecimal, with commas between them) of the keys that may ask for predictions."""
     operate_keys: str = Field(default="", pattern=DIGESTS)
     """The same for the keys that may look at what operates: the model, the API's description."""
+    front_authenticates: bool = False
+    """Whether nobody reaches the server but through something that has authenticated them and sends no key."""
+    fixed_bundle: str = ""
+    """A folder with the one bundle to serve, which is only read; empty follows the registry."""
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that answer."""
     drain_seconds: float = Field(default=0.0, ge=0, le=600)

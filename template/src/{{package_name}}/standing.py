@@ -54,3 +54,10 @@ def write(bundles: Path, reasons: Mapping[str, str]) -> None:
         raise BundleError(
             f"cannot write {path} ({error.strerror}); free some space or mend the rights, then sync again"
         ) from error
+
+
+def swap(link: Path, target: str) -> None:
+    """Point a symlink at `target` in one atomic step; a reader sees the old or the new one."""
+    temporary = link.with_name(f".{link.name}-{uuid.uuid4().hex}")
+    temporary.symlink_to(target)
+    temporary.replace(link)

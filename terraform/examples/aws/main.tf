@@ -79,6 +79,15 @@ module "registry" {
   force_delete = var.sandbox
 }
 
+# What gives MLflow's pods their artifacts. k8s/overlays/cloud takes its outputs.
+module "mlflow" {
+  source = "../../modules/aws/mlflow"
+
+  name    = local.name
+  lake    = { bucket = module.lake.bucket, key_arn = module.lake.key_arn }
+  cluster = { oidc_provider_arn = module.cluster.oidc_provider_arn, oidc_issuer = module.cluster.oidc_issuer }
+}
+
 module "flight_delays" {
   source = "../../modules/aws/workload"
 

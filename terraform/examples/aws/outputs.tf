@@ -8,6 +8,23 @@ output "lake" {
   value       = { bucket = module.lake.bucket, key_arn = module.lake.key_arn }
 }
 
+output "network" {
+  description = "What a project's SageMaker endpoint needs to know of the network."
+  value = {
+    vpc_id                  = module.network.vpc_id
+    subnet_ids              = module.network.subnet_ids
+    cache_security_group_id = module.cache.security_group_id
+  }
+}
+
+output "mlflow" {
+  description = "What k8s/overlays/cloud needs to know of MLflow's identity and artifacts."
+  value = {
+    service_account_annotations = module.mlflow.service_account_annotations
+    artifacts_url               = module.mlflow.artifacts_url
+  }
+}
+
 output "cluster_name" {
   description = "For `aws eks update-kubeconfig --name`."
   value       = module.cluster.name

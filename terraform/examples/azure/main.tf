@@ -82,3 +82,15 @@ module "database" {
   private_dns_zone_ids   = module.network.private_dns_zone_ids
   administrator_password = var.administrator_password
 }
+
+# What gives MLflow's pods their artifacts. The overlay of k8s/ takes its outputs.
+module "mlflow" {
+  source = "../../modules/azure/mlflow"
+
+  name                = var.name
+  resource_group_name = local.common.resource_group_name
+  location            = local.common.location
+  tags                = local.common.tags
+  lake                = { account = module.lake.account, account_id = module.lake.account_id }
+  cluster             = { oidc_issuer = module.cluster.oidc_issuer }
+}

@@ -41,3 +41,11 @@ output "database_endpoint" {
   description = "HOST:PORT of MLflow's PostgreSQL."
   value       = module.database.endpoint
 }
+
+output "mlflow" {
+  description = "What the overlay of k8s/ needs to know of MLflow's identity and artifacts."
+  value = {
+    service_account_annotations = module.mlflow.service_account_annotations
+    artifacts_url               = module.mlflow.artifacts_url
+  }
+}

@@ -55,3 +55,12 @@ module "database" {
   network_id             = module.network.network_id
   administrator_password = var.administrator_password
 }
+
+# What gives MLflow's pods their artifacts. The overlay of k8s/ takes its outputs.
+module "mlflow" {
+  source = "../../modules/gcp/mlflow"
+
+  name    = var.name
+  lake    = { bucket = module.lake.bucket }
+  cluster = { workload_pool = module.cluster.workload_pool }
+}

@@ -78,7 +78,8 @@ def serve(
     changed = {"host": host, "port": port, "metrics_port": metrics_port, "workers": workers}
     settings = settings.model_copy(update={key: value for key, value in changed.items() if value is not None})
     sync = [sys.executable, "-m", PACKAGE, "registry", "sync", "--watch", "--parent", str(os.getpid())]
-    run(settings, sync if find_spec("mlflow") else [])  # the serving image has none: the sync image runs beside it
+    # The serving image has no MLflow: the sync image runs beside it. And a fixed bundle follows nothing.
+    run(settings, sync if find_spec("mlflow") and not settings.fixed_bundle else [])
 
 
 @app.command("serve-key")

@@ -47,7 +47,7 @@ def sync(registry: Registry, bundles: Path) -> list[str]:
                 continue
             if not _is_whole(bundles / name, version.digest):
                 registry.fetch(version, bundles / name)
-            swap(link, name)
+            standing.swap(link, name)
             changes.append(f"{alias}: version {version.number}")
     return changes
 
@@ -79,13 +79,6 @@ def folder_name(version: Version) -> str:
 def _forced(version: Version) -> str:
     """Return why a version may serve against its gates; empty when it passed them."""
     return "" if version.gates_passed else version.tags.get("forced") or "no reason is on record"
-
-
-def swap(link: Path, target: str) -> None:
-    """Point a symlink at `target` in one atomic step; a reader sees the old or the new one."""
-    temporary = link.with_name(f".{link.name}-{uuid.uuid4().hex}")
-    temporary.symlink_to(target)
-    temporary.replace(link)
 
 
 def watch(registry: Registry, bundles: Path, interval: float, parent: int | None, say: Callable[[str], None]) -> None:

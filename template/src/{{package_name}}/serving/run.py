@@ -15,6 +15,7 @@ from ..errors import UserError
 from ..settings import PREFIX, Settings
 from . import logs
 from .exposition import Summed
+from .fixed import take
 from .supervisor import Supervisor
 
 WORKER = (sys.executable, "-m", f"{__package__}.worker")
@@ -29,7 +30,9 @@ def run(settings: Settings, sync_command: Sequence[str]) -> None:
     """
     listener = _bind(settings)
     try:
-        settings.make_bundles()
+        bundles = settings.make_bundles()
+        if settings.fixed_bundle:
+            take(Path(settings.fixed_bundle), bundles)
     except UserError:
         listener.close()
         raise
@@ -52,6 +55,8 @@ def run(settings: Settings, sync_command: Sequence[str]) -> None:
             summed.forget,
         )
         host, port = listener.getsockname()[:2]
+        if settings.front_authenticates:
+            logs.event("no key is asked for", True, reason=f"{PREFIX}FRONT_AUTHENTICATES is set")
         print(f"serving at http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
         try:
             code = asyncio.run(supervisor.run(listener.close))
@@ -69,7 +74,12 @@ def _bind(settings: Settings) -> socket.socket:
         loopback = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host).is_loopback
     except ValueError as error:
         raise UserError(f"{host!r} is not an address; use 127.0.0.1") from error
-    if not loopback and not settings.predict_keys:
+    if settings.front_authenticates and settings.keys:
+        raise UserError(
+            f"{PREFIX}FRONT_AUTHENTICATES says that whoever comes was let in before and sends no key, and there are "
+            "keys; unset it, or every key"
+        )
+    if not loopback and not settings.predict_keys and not settings.front_authenticates:
         raise UserError(
             f"{host} can be reached from outside and there is no key; make one with `serve-key`, put its hash into "
             f"{PREFIX}PREDICT_KEYS, or use 127.0.0.1"

@@ -1,3 +1,8 @@
+output "security_group_id" {
+  description = "The security group of Redis, which lets in whoever has a rule there."
+  value       = aws_security_group.this.id
+}
+
 output "endpoint" {
   description = "HOST:PORT of the writer. ONLINE_URL is `rediss://:TOKEN@HOST:PORT/0`."
   value       = "${aws_elasticache_replication_group.this.primary_endpoint_address}:${aws_elasticache_replication_group.this.port}"

@@ -17,6 +17,10 @@ mock_resource "aws_cloudwatch_log_group" {
   defaults = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:group" }
 }
 
+mock_data "aws_ec2_managed_prefix_list" {
+  defaults = { id = "pl-12345678" }
+}
+
 mock_resource "aws_db_instance" {
   defaults = {
     master_user_secret = [{ secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:database" }]

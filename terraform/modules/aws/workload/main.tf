@@ -1,5 +1,6 @@
 # What one project gets in one environment: a prefix of the lake with its tables, a role for its service account, image
-# repositories, a secret, alarms, and streams if it asks for them. Nothing here is shared with another project.
+# repositories, a secret, alarms, and streams and an endpoint if it asks for them. Nothing here is shared with another
+# project.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -50,8 +51,32 @@ module "alarms" {
 
   name        = local.name
   emails      = var.alarm_emails
-  alarms      = module.stream.alarms
+  alarms      = merge(module.stream.alarms, module.endpoint[*].alarms...)
   kms_key_arn = module.secrets.key_arn
+}
+
+# The same image on SageMaker, for those who ask for it.
+module "endpoint" {
+  source = "../endpoint"
+  count  = var.endpoint == null ? 0 : 1
+
+  name    = local.name
+  package = coalesce(var.package, replace(var.project, "-", "_"))
+  image = {
+    repository_url = "${module.registry.image_registry}/${var.project}/serve"
+    repository_arn = "arn:${local.partition}:ecr:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:repository/${var.environment}/${var.project}/serve"
+    tag            = var.endpoint.image_tag
+  }
+  model = {
+    bucket  = var.lake.bucket
+    key     = "${local.name}/endpoint/${var.endpoint.bundle}.tar.gz"
+    key_arn = var.lake.key_arn
+  }
+  network       = var.endpoint.network
+  settings      = var.endpoint_settings
+  instance_type = var.endpoint.instance_type
+  instances     = var.endpoint.instances
+  kms_key_arn   = module.secrets.key_arn
 }
 
 # The tables over the offline store: Hive layout, one partition a day. Projection computes the partitions from the

@@ -34,3 +34,8 @@ output "alarm_topic_arn" {
   description = "The topic of the project's alarms, for more alarms of your own."
   value       = module.alarms.topic_arn
 }
+
+output "endpoint" {
+  description = "The SageMaker endpoint: its `name` to call, its `arn` for who may; null without one."
+  value       = one([for each in module.endpoint : { name = each.name, arn = each.arn }])
+}

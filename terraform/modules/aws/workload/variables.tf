@@ -113,6 +113,43 @@ variable "streams" {
   }
 }
 
+variable "package" {
+  type        = string
+  description = "The project's Python package, its `package_name`, where that is not the project's name with `_` for `-`."
+  default     = ""
+  nullable    = false
+}
+
+variable "endpoint" {
+  type = object({
+    image_tag = string
+    bundle    = string
+    network = object({
+      vpc_id                  = string
+      subnet_ids              = list(string)
+      cache_security_group_id = string
+    })
+    instance_type = optional(string, "ml.m5.large")
+    instances     = optional(number, 2)
+  })
+  description = "A SageMaker endpoint of the image `serve` of the commit `image_tag` with a bundle, by the name of its folder; none by default. `network` is an output of the platform's root."
+  default     = null
+  nullable    = true
+
+  validation {
+    condition     = var.endpoint == null || can(regex("^[0-9]+-[0-9a-f]{12}$", var.endpoint.bundle))
+    error_message = "endpoint.bundle is the name of a bundle's folder, VERSION-DIGEST, such as 3-0123456789ab: `readlink .state/bundles/champion` prints it."
+  }
+}
+
+variable "endpoint_settings" {
+  type        = map(string)
+  description = "Settings of the endpoint beside those that it always has, without their prefix: ONLINE_URL. They are in the state, and SageMaker shows them to whoever may describe the model."
+  default     = {}
+  sensitive   = true
+  nullable    = false
+}
+
 variable "sandbox" {
   type        = bool
   description = "Whether `terraform destroy` deletes images and secrets for good, at once."

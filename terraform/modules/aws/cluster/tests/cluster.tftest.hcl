@@ -64,6 +64,20 @@ run "makes" {
   }
 }
 
+# A plan does not know these policies yet, so that the test of the whole example cannot read them.
+run "allows_nothing_on_everything" {
+  assert {
+    condition = alltrue([
+      for statement in concat(
+        jsondecode(aws_iam_role_policy.cluster.policy).Statement,
+        jsondecode(aws_efs_file_system_policy.this.policy).Statement,
+        flatten([for role in aws_iam_role.addon : jsondecode(role.assume_role_policy).Statement]),
+      ) : statement.Effect == "Deny" || !strcontains(jsonencode([statement.Action, try(statement.Resource, "")]), "*")
+    ])
+    error_message = "A policy of the cluster allows any action, or something on any resource."
+  }
+}
+
 run "opens_to_a_network" {
   command = plan
 

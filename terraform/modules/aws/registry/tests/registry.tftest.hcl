@@ -15,6 +15,11 @@ run "makes" {
   }
 
   assert {
+    condition     = alltrue([for repository in aws_ecr_repository.this : repository.encryption_configuration[0].encryption_type == "KMS" && repository.encryption_configuration[0].kms_key == var.kms_key_arn])
+    error_message = "The images are encrypted with the given key."
+  }
+
+  assert {
     condition     = [for repository in aws_ecr_repository.this : repository.name] == ["staging/flight-delays/serve", "staging/flight-delays/sync"]
     error_message = "The prefix stands before each name."
   }

@@ -22,6 +22,16 @@ run "staging" {
   }
 
   assert {
+    condition     = { for statement in jsondecode(aws_iam_role_policy.this.policy).Statement : statement.Sid => statement.Resource if contains(["ListOwnData", "OwnData"], statement.Sid) } == { ListOwnData = "arn:aws:s3:::ml-test-lake", OwnData = "arn:aws:s3:::ml-test-lake/flight-delays-staging/*" }
+    error_message = "The role reaches the project's own prefix of the lake, and no other's."
+  }
+
+  assert {
+    condition     = output.endpoint == null
+    error_message = "There is no endpoint unless it is asked for."
+  }
+
+  assert {
     condition     = keys(output.service_account_annotations) == ["eks.amazonaws.com/role-arn"] && output.stream_names == {}
     error_message = "The annotation names the role, and there are no streams unless they are asked for."
   }
@@ -41,6 +51,22 @@ run "production" {
   }
 }
 
+run "with_an_endpoint" {
+  variables {
+    endpoint = {
+      image_tag = "0a1b2c3"
+      bundle    = "3-0123456789ab"
+      network   = { vpc_id = "vpc-12345678", subnet_ids = ["subnet-1", "subnet-2"], cache_security_group_id = "sg-cache" }
+    }
+    endpoint_settings = { ONLINE_URL = "rediss://reader:word@cache:6379/0" }
+  }
+
+  assert {
+    condition     = output.endpoint.name == "flight-delays-staging"
+    error_message = "The endpoint is named after the project and the environment."
+  }
+}
+
 run "refuses" {
   command = plan
 
@@ -53,10 +79,16 @@ run "refuses" {
     tables       = { view = [{ name = "value", type = "decimal" }] }
     first_day    = "2013"
     streams      = ["labels"]
+    endpoint = {
+      image_tag = "0a1b2c3"
+      bundle    = "champion"
+      network   = { vpc_id = "vpc-12345678", subnet_ids = ["subnet-1", "subnet-2"], cache_security_group_id = "sg-cache" }
+    }
   }
 
   expect_failures = [
     var.project, var.environment, var.lake, var.cluster, var.alarm_emails, var.tables, var.first_day, var.streams,
+    var.endpoint,
   ]
 }
 

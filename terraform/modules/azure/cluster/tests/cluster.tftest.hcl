@@ -16,6 +16,16 @@ run "private_with_identities_for_people_and_pods" {
   }
 
   assert {
+    condition     = !azurerm_kubernetes_cluster.this.private_cluster_public_fqdn_enabled && !azurerm_kubernetes_cluster.this.run_command_enabled
+    error_message = "The API has a public name, or takes commands past its private address."
+  }
+
+  assert {
+    condition     = azurerm_kubernetes_cluster.this.default_node_pool[0].host_encryption_enabled && azurerm_kubernetes_cluster.this.role_based_access_control_enabled
+    error_message = "What a node keeps is not encrypted, or whoever signs in may do everything."
+  }
+
+  assert {
     condition     = azurerm_kubernetes_cluster.this.local_account_disabled && azurerm_kubernetes_cluster.this.azure_active_directory_role_based_access_control[0].azure_rbac_enabled
     error_message = "Somebody administers the cluster without being known to Entra."
   }

@@ -27,6 +27,11 @@ run "identities_only_over_tls_from_inside" {
   }
 
   assert {
+    condition     = !azurerm_storage_account.this.cross_tenant_replication_enabled && azurerm_storage_account.this.default_to_oauth_authentication
+    error_message = "Data is copied to another company's account, or a key is asked for first."
+  }
+
+  assert {
     condition     = azurerm_storage_account.this.infrastructure_encryption_enabled && azurerm_storage_account.this.is_hns_enabled
     error_message = "The second layer of encryption or the real folders are gone; both can only be chosen at the start."
   }

@@ -17,7 +17,7 @@ run "nobody_pulls_from_outside_or_without_an_identity" {
   }
 
   assert {
-    condition     = !azurerm_container_registry.this.public_network_access_enabled && azurerm_private_endpoint.this.private_dns_zone_group[0].private_dns_zone_ids[0] == "r"
+    condition     = !azurerm_container_registry.this.public_network_access_enabled && !azurerm_container_registry.this.export_policy_enabled && azurerm_private_endpoint.this.private_dns_zone_group[0].private_dns_zone_ids[0] == "r"
     error_message = "The registry is reached from outside the network, or not from inside."
   }
 }

@@ -22,6 +22,11 @@ run "staging" {
   }
 
   assert {
+    condition     = azurerm_storage_container.this.container_access_type == "private"
+    error_message = "The container is read without an identity."
+  }
+
+  assert {
     condition     = azurerm_role_assignment.data.scope == azurerm_storage_container.this.id && azurerm_role_assignment.data.principal_id == "principal"
     error_message = "The identity reaches more than its container, or another identity reaches it."
   }

@@ -26,6 +26,16 @@ run "private_with_identities_for_people_and_pods" {
   }
 
   assert {
+    condition     = google_container_node_pool.this.node_config[0].shielded_instance_config[0].enable_secure_boot && google_container_cluster.this.enable_shielded_nodes && !google_container_cluster.this.master_auth[0].client_certificate_config[0].issue_client_certificate
+    error_message = "A node boots what it is given, or somebody holds a certificate that nobody can take back."
+  }
+
+  assert {
+    condition     = google_container_cluster.this.remove_default_node_pool && google_container_node_pool.this.management[0].auto_upgrade
+    error_message = "Nodes have the default identity, or stay at a version with known holes."
+  }
+
+  assert {
     condition     = output.workload_pool == "contoso-platform.svc.id.goog" && google_container_node_pool.this.node_config[0].workload_metadata_config[0].mode == "GKE_METADATA"
     error_message = "Pods have no identities of their own, or get the node's."
   }
