@@ -12,6 +12,7 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
-UNTIL = "2013-01-06"
+UNTIL = "2013-01-05"
 BUCKET = "lake"
 SIGNED = "AWS4-HMAC-SHA256 Credential=moto/20130101/us-east-1/s3/aws4_request"  # moto asks for no more
 PLAIN = {"Content-Type": "text/plain"}
@@ -54,16 +56,18 @@ import sys
 from datetime import date
 from flight_delays.cli.compose import make_settings, problem_views
 from flight_delays.engine import connect
+from flight_delays.features.build import build
 from flight_delays.lake import stores
 from flight_delays.monitoring.predictions import read_predictions
 from flight_delays.training.dataset import request_rows, with_features
 
-con, settings, day = connect(), make_settings(), date(2013, 1, 4)
+con, settings, day = connect(), make_settings(), date(2013, 1, 3)
 here, there = stores(settings.model_copy(update={"data_url": ""})), stores(settings)
 assert str(there.lake).startswith("s3://")
+assert not build(con, problem_views().values(), there.lake, there.features, None, None).built
 found = []
 for data in (here, there):
-    requests = request_rows(con, data.lake, day, date(2013, 1, 5))
+    requests = request_rows(con, data.lake, day, date(2013, 1, 4))
     found.append(with_features(con, list(problem_views().values()), data.features, requests))
     found.append(read_predictions(settings.predictions, data.monitoring, date(2013, 4, 1)))
 assert len(found[0]) > 500 and len(found[1]) > 10
@@ -211,8 +215,6 @@ def test_the_loop_on_s3_makes_the_bytes_of_the_embedded_one_also_after_a_kill(
     assert "built" in store.command("features", "build")
     assert "folded 80 new answers" in store.command("predictions", "compact")
     assert store.objects() == embedded
-    assert "built 0 partitions" in store.command("features", "build")
-    assert store.objects() == embedded
     store.python(JOINED)
 
 
@@ -264,3 +266,48 @@ def test_what_cannot_be_used_is_one_sentence(store: Store, unsigned: str) -> Non
         assert "S3 denies this process s3://lake/project/quarantine; give it an identity" in line
     finally:
         store.ask("POST", "moto-api/reset-auth", b"1000000", **PLAIN)
+
+
+def test_an_artifact_passes_through_mlflow_to_the_bucket(
+    store: Store, root: Path, environment_of: Callable[[str, Path], Path], tmp_path: Path
+) -> None:
+    """By the settings of the platform in a cloud; of its addresses the loopback ones are put in the place."""
+    overlay = yaml.safe_load((root / "k8s" / "overlays" / "cloud" / "kustomization.yaml").read_text(encoding="utf-8"))
+    literals = dict(word.split("=", 1) for word in overlay["configMapGenerator"][0]["literals"])
+    assert literals["MLFLOW_ARTIFACTS_DESTINATION"] == "s3://example-mlflow/artifacts"
+    assert all(literals.values()), "boto3 takes an empty endpoint for an address, and refuses it"
+    commands, port = environment_of("mlflow", root / "infra" / "mlflow" / "requirements.txt"), free_port()
+    given = store.environment(PATH=f"{commands}:{os.environ['PATH']}", HOME=str(tmp_path)) | literals
+    given |= {
+        "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{tmp_path}/mlflow.db",
+        "MLFLOW_ARTIFACTS_DESTINATION": f"s3://{BUCKET}/artifacts",
+        "MLFLOW_S3_ENDPOINT_URL": store.url,
+        "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": "path",  # moto's buckets have no names of hosts
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    command = [commands / "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(command, env=given, stdout=log, stderr=log, start_new_session=True)
+    url = f"http://127.0.0.1:{port}/api/2.0/mlflow-artifacts/artifacts/1/bundle/model.onnx"
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                put = urllib.request.Request(
+                    url, b"a model", {"Content-Type": "application/octet-stream"}, method="PUT"
+                )
+                urllib.request.urlopen(put, timeout=30).close()
+                break
+            except urllib.error.HTTPError as error:
+                pytest.fail(f"{error}\n{(tmp_path / 'log').read_text()[-4000:]}")
+            except OSError:
+                assert server.poll() is None, (tmp_path / "log").read_text()
+                assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+                time.sleep(0.3)
+        assert store.keys("artifacts/") == ["artifacts/1/bundle/model.onnx"]
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            assert answer.read() == b"a model"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
