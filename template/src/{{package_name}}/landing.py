@@ -163,10 +163,11 @@ def _partitions(rows: pd.DataFrame, wanted: list[date]) -> dict[date, pa.Table]:
 
 def _quarantine(root: AnyPath, name: str, day: date, rows: pa.Table, violations: list[Violation]) -> str:
     """Keep a partition apart with what explains it, and return the reason in one line."""
-    remove_day(root, name, day)
     folder = partition_path(root, name, day).parent
     if parts := [_broken_rows(item, item.rows.cast(rows.schema)) for item in violations if item.rows is not None]:
         replace_content(folder / BROKEN_ROWS, parquet(pa.concat_tables(parts)))
+    elif (folder / BROKEN_ROWS).exists():
+        (folder / BROKEN_ROWS).unlink()
     note = {
         "source": name,
         "day": day.isoformat(),
