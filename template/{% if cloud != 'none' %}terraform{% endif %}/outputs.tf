@@ -12,6 +12,7 @@ output "overlay" {
     project                     = local.project
     environment                 = var.environment
     image_registry              = module.workload.image_registry
+    data_url                    = module.workload.data_url
     service_account_annotations = module.workload.service_account_annotations
     pod_labels                  = local.pod_labels
   })

@@ -21,6 +21,11 @@ output "image_registry" { value = "registry.example.org/team" }
 output "data_url" { value = "s3://lake/${var.project}-${var.environment}" }
 output "secret_name" { value = "${var.project}-${var.environment}" }
 """
+KUSTOMIZATION = """
+resources: [objects.yaml]
+components: [cloud]
+configMapGenerator: [{name: settings, literals: [DRAIN_SECONDS=10]}]
+"""
 # What the component changes, and beside each what it must leave alone.
 OBJECTS = """
 {apiVersion: v1, kind: ServiceAccount, metadata: {name: flight-delays}}
@@ -102,11 +107,18 @@ def test_what_terraform_made_reaches_the_overlay(
     assert (component / "kustomization.yaml").read_text(encoding="utf-8") == text
     assert [path.name for path in component.iterdir()] == ["kustomization.yaml"]
 
-    shutil.copytree(component, tmp_path / "cloud")
-    (tmp_path / "objects.yaml").write_text(OBJECTS, encoding="utf-8")
-    (tmp_path / "kustomization.yaml").write_text("resources: [objects.yaml]\ncomponents: [cloud]\n", encoding="utf-8")
-    built = subprocess.run([require_tool("kubectl"), "kustomize", tmp_path], capture_output=True, text=True, check=True)
-    account, other, deployment = yaml.safe_load_all(built.stdout)
+    overlay = tmp_path / "k8s" / "overlays" / "staging"
+    shutil.copytree(component, overlay / "cloud")
+    shutil.copytree(deployed / "k8s" / "components" / "object-store", tmp_path / "k8s" / "components" / "object-store")
+    (overlay / "objects.yaml").write_text(OBJECTS, encoding="utf-8")
+    (overlay / "kustomization.yaml").write_text(KUSTOMIZATION, encoding="utf-8")
+    built = subprocess.run([require_tool("kubectl"), "kustomize", overlay], capture_output=True, text=True, check=True)
+    objects = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(built.stdout)}
+    account, other = (objects["ServiceAccount", name] for name in ("flight-delays", "other"))
+    deployment, network = objects["Deployment", "serve"], objects["NetworkPolicy", "object-store"]
+    (settings,) = (each for (kind, _), each in objects.items() if kind == "ConfigMap")
+    assert settings["data"] == {"DRAIN_SECONDS": "10", "DATA_URL": "s3://lake/flight-delays-staging"}
+    assert [rule["ports"] for rule in network["spec"]["egress"]] == [[{"port": 443, "protocol": "TCP"}]]
     assert account["metadata"]["annotations"] == {"cloud.example.com/identity": "flight-delays-staging"}
     assert "annotations" not in other["metadata"]
     pod = deployment["spec"]["template"]

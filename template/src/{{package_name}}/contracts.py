@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 from statistics import median
 
 import ibis
@@ -19,7 +18,7 @@ from ibis.backends.duckdb import Backend
 from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
 
 from .engine import fetch, read
-from .lake import midnight, partition_days, partition_path, partition_rows
+from .lake import AnyPath, midnight, partition_days, partition_path, partition_rows
 from .source import TABLE, Reference, Source
 
 HISTORY = timedelta(days=28)  # of the table's own landed days: what volume is usual, and which keys came before
@@ -58,7 +57,7 @@ def violations(con: Backend, contract: pandera_ibis.DataFrameSchema, rows: pa.Ta
 
 
 def check(
-    con: Backend, source: Source, partitions: Mapping[date, pa.Table], lake: Path, quarantine: Path
+    con: Backend, source: Source, partitions: Mapping[date, pa.Table], lake: AnyPath, quarantine: AnyPath
 ) -> dict[date, list[Violation]]:
     """Return what each partition breaks of its source's contract, by UTC day; a day that keeps it is left out.
 
@@ -85,7 +84,12 @@ def check(
 
 
 def _compare(
-    con: Backend, source: Source, span: ir.Table, partitions: Mapping[date, pa.Table], lake: Path, quarantine: Path
+    con: Backend,
+    source: Source,
+    span: ir.Table,
+    partitions: Mapping[date, pa.Table],
+    lake: AnyPath,
+    quarantine: AnyPath,
 ) -> dict[date, list[Violation]]:
     """Check freshness, volume, references and keys that came before, of partitions that keep their schema."""
     days = list(partitions)
@@ -188,8 +192,8 @@ def _orphans(
     reference: Reference,
     span: ir.Table,
     partitions: Mapping[date, pa.Table],
-    lake: Path,
-    quarantine: Path,
+    lake: AnyPath,
+    quarantine: AnyPath,
 ) -> dict[date, Violation]:
     """Return the days on which more rows than allowed refer to nothing.
 
@@ -202,7 +206,8 @@ def _orphans(
     checked = [day for day, others in needed.items() if others and others <= landed]
     if not checked:
         return {}
-    files = sorted({str(partition_path(lake, reference.source, other)) for day in checked for other in needed[day]})
+    others = sorted({other for day in checked for other in needed[day]})
+    files = [partition_path(lake, reference.source, other) for other in others]
     there = _with_day(read(con, files)).select(DAY, *reference.columns.values())
     there = there.rename({f"_{name}": name for name in there.columns})
     rows = span.filter(span[DAY].isin(checked), *(span[column].notnull() for column in reference.columns))
@@ -222,12 +227,14 @@ def _orphans(
     return found
 
 
-def _delivered(con: Backend, table: str, keys: list[str], span: ir.Table, earlier: list[date], lake: Path) -> ir.Table:
+def _delivered(
+    con: Backend, table: str, keys: list[str], span: ir.Table, earlier: list[date], lake: AnyPath
+) -> ir.Table:
     """Return the keys and days of the span, and of the days of the lake that it is compared with."""
     mine = span.select(*keys, DAY)
     if not earlier:
         return mine
-    past = _with_day(read(con, [str(partition_path(lake, table, day)) for day in earlier]))
+    past = _with_day(read(con, [partition_path(lake, table, day) for day in earlier]))
     return mine.union(past.select(*keys, DAY))
 
 

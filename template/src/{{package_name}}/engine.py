@@ -1,5 +1,6 @@
 """The query engine: Ibis expressions on an embedded DuckDB, or on Spark. Every query of the project passes here."""
 
+import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +17,8 @@ from ibis.backends.duckdb import Backend
 from ibis.expr.types.relations import CachedTable
 
 from .errors import DataError
-from .lake import midnight, write_partition
+from .lake import AnyPath, midnight, write_partition
+from .objects import ObjectPath, dataset
 
 BATCH = 100_000  # rows
 DUCKDB, SPARK = "duckdb", "pyspark"
@@ -46,7 +48,7 @@ def fetch(expression: ir.Table) -> pa.Table:
 
 
 def write_days(
-    con: Backend, rows: ir.Table | str, order: Sequence[str], root: Path, table: str, days: Sequence[date]
+    con: Backend, rows: ir.Table | str, order: Sequence[str], root: AnyPath, table: str, days: Sequence[date]
 ) -> Iterator[tuple[date, str]]:
     """Write the rows available on each of `days` (UTC, consecutive) as its partition; yield each day once it is there.
 
@@ -58,6 +60,7 @@ def write_days(
     if con.name == SPARK:
         from . import spark
 
+        assert isinstance(root, Path)  # the command line builds no objects with Spark
         yield from spark.write_days(con, rows, order, root, table, days)
         return
     low, high = literal(midnight(days[0])), literal(midnight(days[-1] + timedelta(days=1)))
@@ -112,22 +115,26 @@ def _batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         raise _unreadable(error) from error
 
 
-def read(con: Backend, files: list[str]) -> ir.Table:
+def read(con: Backend, files: Sequence[AnyPath]) -> ir.Table:
     """Return the rows of Parquet files with one schema as a table expression, without the partition column.
 
-    Raises DataError when the first of them is not a whole Parquet file.
+    Raises DataError when the first of them is not a whole Parquet file; of objects, when any is not.
     """
     if con.name == SPARK:
         from . import spark
 
-        return spark.read(con, files)
+        return spark.read(con, list(map(str, files)))
+    if objects := [file for file in files if isinstance(file, ObjectPath)]:
+        name = f"objects_{uuid.uuid4().hex}"
+        con.con.register(name, dataset(objects))  # as long as the connection, like what read_parquet makes
+        return con.table(name)
     try:
-        return con.read_parquet(files, hive_partitioning=False)
+        return con.read_parquet(list(map(str, files)), hive_partitioning=False)
     except duckdb.Error as error:
         raise _unreadable(error) from error
 
 
-def load(con: Backend, files: list[str]) -> CachedTable:
+def load(con: Backend, files: Sequence[AnyPath]) -> CachedTable:
     """Return the rows of `read`, read once for many queries: a temporary table, which spills to disk, until it is left.
 
     Raises DataError when one of the files cannot be read.

@@ -6,23 +6,32 @@ removed last, after the lake has it, so that a kill leaves the day in one of the
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from graphlib import TopologicalSorter
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from .contracts import Violation, check
 from .engine import fetch, read
 from .errors import DataError
-from .lake import day_of, days, midnight, partition_days, partition_path, replace_file, write_partition
+from .lake import (
+    AnyPath,
+    day_of,
+    days,
+    midnight,
+    parquet,
+    partition_days,
+    partition_path,
+    remove_day,
+    replace_content,
+    tables,
+    write_partition,
+)
 from .source import Source
 
 # Readers of a lake pass over names that begin with an underscore.
@@ -39,7 +48,7 @@ class Landing:
     quarantined: list[tuple[str, date, str]] = field(default_factory=list)
 
 
-def land(con: Backend, sources: Mapping[str, Source], lake: Path, quarantine: Path, until: date) -> Landing:
+def land(con: Backend, sources: Mapping[str, Source], lake: AnyPath, quarantine: AnyPath, until: date) -> Landing:
     """Land every day before `until` (UTC) that the lake does not hold yet; a landed day is left as it is.
 
     A partition that breaks its contract goes to `quarantine` with its reason and nothing of it reaches the lake.
@@ -49,7 +58,7 @@ def land(con: Backend, sources: Mapping[str, Source], lake: Path, quarantine: Pa
         rows = source.read()
         held = set(partition_days(lake, source.name))
         for day in held.intersection(partition_days(quarantine, source.name)):
-            _clear(quarantine, source.name, day)  # a run was killed after it had published the day
+            remove_day(quarantine, source.name, day)  # a run was killed after it had published the day
         first = day_of(rows["known_at"].iloc[0])
         wanted = [day for day in days(first, until if source.daily else first + timedelta(days=1)) if day not in held]
         if not wanted:
@@ -62,7 +71,7 @@ def land(con: Backend, sources: Mapping[str, Source], lake: Path, quarantine: Pa
                 result.quarantined.append((source.name, day, reason))
             else:
                 write_partition(lake, source.name, day, partition)
-                _clear(quarantine, source.name, day)
+                remove_day(quarantine, source.name, day)
                 result.landed.setdefault(source.name, []).append(day)
     return result
 
@@ -70,8 +79,8 @@ def land(con: Backend, sources: Mapping[str, Source], lake: Path, quarantine: Pa
 def release(
     con: Backend,
     sources: Mapping[str, Source],
-    lake: Path,
-    quarantine: Path,
+    lake: AnyPath,
+    quarantine: AnyPath,
     name: str,
     day: date,
     reason: str,
@@ -94,7 +103,7 @@ def release(
         }:
             return False
         raise DataError(f"{name} of {day} is not in quarantine; `data quarantine` lists what is")
-    rows = fetch(read(con, [str(path)]))
+    rows, content = fetch(read(con, [path])), path.read_bytes()
     found = check(con, sources[name], {day: rows}, lake, quarantine).get(day, [])
     if poison := [violation for violation in found if not violation.expectation]:
         raise DataError(f"{name} of {day} cannot be released ({_text(poison)}); mend the source and land it again")
@@ -107,28 +116,32 @@ def release(
             "reason": reason,
             "checks": [str(violation) for violation in found],
             "rows": rows.num_rows,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "sha256": hashlib.sha256(content).hexdigest(),
         },
     )
-    replace_file(partition_path(lake, name, day), lambda target: shutil.copyfile(path, target))
-    _clear(quarantine, name, day)
+    replace_content(partition_path(lake, name, day), content)
+    remove_day(quarantine, name, day)
     return True
 
 
-def quarantined(quarantine: Path, since: date, until: date) -> list[tuple[str, date]]:
+def quarantined(quarantine: AnyPath, since: date, until: date) -> list[tuple[str, date]]:
     """Return the (source, day) that lie in quarantine in [since, until)."""
-    tables = sorted(path.name for path in quarantine.glob("*") if path.is_dir())
-    return [(table, day) for table in tables for day in partition_days(quarantine, table) if since <= day < until]
+    return [
+        (table, day)
+        for table in tables(quarantine)
+        for day in partition_days(quarantine, table)
+        if since <= day < until
+    ]
 
 
-def explanation(quarantine: Path, name: str, day: date) -> dict[str, Any]:
+def explanation(quarantine: AnyPath, name: str, day: date) -> dict[str, Any]:
     """Return why a day lies in quarantine: `reason`, `rows`, `broken_rows` and the `checks` one by one."""
     path = partition_path(quarantine, name, day).with_name(REASON)
     note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return note
 
 
-def released(quarantine: Path) -> list[dict[str, Any]]:
+def released(quarantine: AnyPath) -> list[dict[str, Any]]:
     """Return what was released, oldest first."""
     path = quarantine / RELEASES
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
@@ -148,12 +161,13 @@ def _partitions(rows: pd.DataFrame, wanted: list[date]) -> dict[date, pa.Table]:
     return {day: table.slice(low - start, high - low) for day, low, high in zip(wanted, lows, highs, strict=True)}
 
 
-def _quarantine(root: Path, name: str, day: date, rows: pa.Table, violations: list[Violation]) -> str:
+def _quarantine(root: AnyPath, name: str, day: date, rows: pa.Table, violations: list[Violation]) -> str:
     """Keep a partition apart with what explains it, and return the reason in one line."""
     folder = partition_path(root, name, day).parent
-    (folder / BROKEN_ROWS).unlink(missing_ok=True)
     if parts := [_broken_rows(item, item.rows.cast(rows.schema)) for item in violations if item.rows is not None]:
-        replace_file(folder / BROKEN_ROWS, lambda path: pq.write_table(pa.concat_tables(parts), path))
+        replace_content(folder / BROKEN_ROWS, parquet(pa.concat_tables(parts)))
+    elif (folder / BROKEN_ROWS).exists():
+        (folder / BROKEN_ROWS).unlink()
     note = {
         "source": name,
         "day": day.isoformat(),
@@ -168,8 +182,7 @@ def _quarantine(root: Path, name: str, day: date, rows: pa.Table, violations: li
             for violation in violations
         ],
     }
-    text = json.dumps(note, indent=2) + "\n"
-    replace_file(folder / REASON, lambda path: path.write_text(text, encoding="utf-8"))
+    replace_content(folder / REASON, f"{json.dumps(note, indent=2)}\n".encode())
     write_partition(root, name, day, rows)
     return _text(violations)
 
@@ -185,18 +198,10 @@ def _text(violations: list[Violation]) -> str:
     return "; ".join(str(violation) for violation in violations)
 
 
-def _clear(quarantine: Path, name: str, day: date) -> None:
-    """Remove a day that the lake holds from the quarantine."""
-    folder = partition_path(quarantine, name, day).parent
-    if folder.exists():
-        partition_path(quarantine, name, day).unlink(missing_ok=True)
-        shutil.rmtree(folder)
-
-
-def _record(quarantine: Path, record: dict[str, Any]) -> None:
+def _record(quarantine: AnyPath, record: dict[str, Any]) -> None:
     """Append a release to the record, before it happens; one that is repeated after a kill is recorded once."""
     old = released(quarantine)
     if any(all(record[key] == other[key] for key in ("source", "day", "sha256")) for other in old):
         return
     text = "".join(json.dumps(line) + "\n" for line in (*old, record))
-    replace_file(quarantine / RELEASES, lambda path: path.write_text(text, encoding="utf-8"))
+    replace_content(quarantine / RELEASES, text.encode())

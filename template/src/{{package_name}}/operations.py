@@ -21,7 +21,7 @@ from .features.feature_view import FeatureView
 from .features.online import OnlineStore
 from .features.publish import publish
 from .features.stream import MicroBatches, lookback
-from .lake import partition_days, partition_path
+from .lake import Stores, partition_days, partition_path, readable, stores
 from .landing import Landing, land, quarantined, release
 from .monitoring import daily
 from .monitoring.events import Event, record
@@ -54,28 +54,33 @@ class Project:
     registry: Registry
 
     @property
+    def data(self) -> Stores:
+        """Where the daily partitions are."""
+        return stores(self.settings)
+
+    @property
     def decisions(self) -> Decisions:
         """What can be decided about registered versions, each on record in the audit."""
         return Decisions(self.registry, self.settings.audit)
 
     def land(self, until: date) -> Landing:
         """Land every day before `until` (UTC) that the lake lacks."""
-        return land(self.con, self.sources, self.settings.lake, self.settings.quarantine, until)
+        return land(self.con, self.sources, self.data.lake, self.data.quarantine, until)
 
     def release(self, source: str, day: date, reason: str, now: datetime) -> bool:
         """Publish a quarantined partition as it is; False when that was done before. See landing.release."""
-        settings = self.settings
-        return release(self.con, self.sources, settings.lake, settings.quarantine, source, day, reason, now)
+        data = self.data
+        return release(self.con, self.sources, data.lake, data.quarantine, source, day, reason, now)
 
     def build(self, since: date | None = None, until: date | None = None) -> Built:
         """Build what is missing or stale of the features that the source days [since, until) complete; see `build`."""
-        return build(self.con, self.views.values(), self.settings.lake, self.settings.features, since, until)
+        return build(self.con, self.views.values(), self.data.lake, self.data.features, since, until)
 
     def why_skipped(self, done: Built) -> str:
         """Return one sentence about the partitions that a build skipped: the first, why, and what to do."""
         name, day, source_day = done.skipped[0]
         source = self.views[name].source
-        held = (source, source_day) in quarantined(self.settings.quarantine, source_day, date.max)
+        held = (source, source_day) in quarantined(self.data.quarantine, source_day, date.max)
         why = f"{source} of {source_day} {'is in quarantine' if held else 'has not landed'}"
         return (
             f"{len(done.skipped)} partition(s) were skipped, the first {name} of {day}: {why}; "
@@ -88,7 +93,7 @@ class Project:
         `streaming` False leaves out the views that ticks keep fresh.
         """
         views = [view for view in self.views.values() if streaming or not view.streaming]
-        publish(self.con, views, self.settings.features, online, as_of)
+        publish(self.con, views, self.data.features, online, as_of)
 
     def tick(self, online: OnlineStore, as_of: datetime) -> datetime:
         """Bring the streaming views to the last round that `as_of` (aware) completes, and return when that was.
@@ -161,16 +166,16 @@ class Project:
 
     def _training_rows(self, until: date) -> tuple[Split, pd.DataFrame]:
         """Return the split and the labelled rows of what was known before `until`. Raises as `train`."""
-        settings = self.settings
-        split = split_days(settings.lake, until)
-        if held := quarantined(settings.quarantine, split.since, until):
+        data = self.data
+        split = split_days(data.lake, until)
+        if held := quarantined(data.quarantine, split.since, until):
             table, day = held[0]
             raise DataError(
                 f"{len(held)} partition(s) are in quarantine, the first {table} of {day}; "
                 "`data quarantine` says why, and each has to be mended and landed, or released"
             )
         views = list(self.views.values())
-        return split, training_set(self.con, views, settings.lake, settings.features, split)
+        return split, training_set(self.con, views, data.lake, data.features, split)
 
     def champion(self) -> bundle.Bundle | None:
         """Return the champion's verified bundle, or None before the first deploy."""
@@ -190,7 +195,7 @@ class Project:
         if champion is None:
             raise RegistryError("no version is the champion yet; run `train` and `registry promote VERSION` first")
         version = champion.path.name.partition("-")[0]
-        return Scorer(champion, version, self.con, list(self.views.values()), self.settings.features, self._commit())
+        return Scorer(champion, version, self.con, list(self.views.values()), self.data.features, self._commit())
 
     def monitor(self, day: date) -> Decision:
         """Record one UTC day and return what the policy decides."""
@@ -214,13 +219,13 @@ class Project:
             told = "promote it with `registry promote`" if candidate.passed else "its gates refused it"
             return f"trained version {version.number}, the first; {told}"
         versions = {alias: version.number for alias, version in self.registry.aliases().items()}
-        decision = daily.standing(self.settings.monitoring, day, versions, self._last_training(day))
+        decision = daily.standing(self.data.monitoring, day, versions, self._last_training(day))
         if decision is None:
             return f"nothing: what was decided of {day} is done, or the versions have changed since"
         event = self.carry_out(day, decision, seed, now)
         if event is None:
             return f"{decision.action}: no version changes"
-        record(self.settings.monitoring, event)
+        record(self.settings.journal, event)
         return event.text
 
     def carry_out(self, day: date, decision: Decision, seed: int, now: datetime) -> Event | None:
@@ -246,7 +251,7 @@ class Project:
 
     def gauges(self, day: date, now: datetime) -> CollectorRegistry | None:
         """Return what Prometheus is told of a recorded day, None when a later one is recorded: gauges never go back."""
-        if day != partition_days(self.settings.monitoring, daily.DECISIONS)[-1]:
+        if day != partition_days(self.data.monitoring, daily.DECISIONS)[-1]:
             return None
         serving = self._serving()
         champion = serving[CHAMPION][1] if CHAMPION in serving else None
@@ -292,9 +297,9 @@ class Project:
         found = {entry.version for entry in entries if entry.action not in UNBINDING}
         found |= logged_versions(settings.predictions)  # before the lake, into which a compaction may move them now
         for table in (PREDICTIONS, COHORTS):
-            for day in partition_days(settings.monitoring, table):
-                path = partition_path(settings.monitoring, table, day)
-                columns = pq.read_table(path, columns=[f"{alias}_version" for alias in ALIASES])
+            for day in partition_days(self.data.monitoring, table):
+                path = partition_path(self.data.monitoring, table, day)
+                columns = pq.read_table(readable(path), columns=[f"{alias}_version" for alias in ALIASES])
                 found |= {value for column in columns.columns for value in column.unique().to_pylist() if value}
         return found
 

@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from . import problem
 from .bundle import Bundle, Manifest, sha256
 from .errors import BundleError, DataError, fault
 from .features.feature_view import FeatureView
-from .lake import file_sha256, fingerprint, partition_days, partition_path, replace_file
+from .lake import AnyPath, days, file_sha256, fingerprints, partition_days, partition_path, replace_file
 from .training.dataset import with_features
 
 BATCH = 65_536  # rows: in memory at once, and in a row group of the output
@@ -58,7 +58,7 @@ class Scorer:
     version: str
     con: Backend
     views: Sequence[FeatureView]
-    store: Path
+    store: AnyPath
     code_commit: str
 
 
@@ -77,13 +77,13 @@ def plan(source: Path, target: Path) -> list[Part]:
         if target.is_dir():
             raise DataError(f"{target} is a folder, and {source} one file; name a file as the output")
         return [part]
-    days = partition_days(source.parent, source.name)
-    if not days:
+    held = partition_days(source.parent, source.name)
+    if not held:
         raise DataError(f"{source} has no daily partition; it must hold {partition_path(Path(), '', date.min)} or such")
     if target.is_file():
         raise DataError(f"{target} is a file, and {source} a folder; name a folder as the output")
     folders = (source, target)
-    return [_part(*(partition_path(folder.parent, folder.name, day) for folder in folders)) for day in days]
+    return [_part(*(partition_path(folder.parent, folder.name, day) for folder in folders)) for day in held]
 
 
 def score(scorer: Scorer, part: Part, advance: Callable[[int], None]) -> bool:
@@ -281,9 +281,10 @@ def _features(scorer: Scorer, first: int, last: int) -> dict[str, Any]:
     since, until = (datetime.fromtimestamp(seconds, UTC) for seconds in (first, last))
     held = {
         view.name: {
-            day.isoformat(): fingerprint(scorer.store, view.name, day)
-            for day in partition_days(scorer.store, view.name)
-            if (since - view.ttl).date() <= day <= until.date()
+            day.isoformat(): sha256
+            for day, sha256 in fingerprints(
+                scorer.store, view.name, days((since - view.ttl).date(), until.date() + timedelta(days=1))
+            ).items()
         }
         for view in scorer.views
     }

@@ -1,5 +1,6 @@
 """The configuration of a deployment: environment variables only, each with the package's name in capitals before it."""
 
+import re
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -21,6 +22,9 @@ class Settings(BaseSettings):
 
     state: Path = Path(".state")
     """Everything an embedded run writes; `make clean` removes it."""
+    data_url: str = ""
+    """The folder of an S3 bucket that holds the lake, the quarantine, the offline store and monitoring's tables, like
+    `s3://BUCKET/PREFIX`; empty means folders of `state`. Who may read and write there is the environment's identity."""
     registry_uri: str = ""
     """MLflow tracking URI; empty means a SQLite file in `state`."""
     online_url: SecretStr = SecretStr("")
@@ -94,6 +98,16 @@ class Settings(BaseSettings):
         held = {"predict": self.predict_keys, "operate": self.operate_keys}
         return {role: tuple(digests.split(",")) for role, digests in held.items() if digests}
 
+    @field_validator("data_url")
+    @classmethod
+    def _bucket_or_empty(cls, url: str) -> str:
+        """Refuse anything that is no folder of an S3 bucket; one slash at the end does no harm."""
+        if re.match(r"(abfss?|az|gs|gcs)://", url):
+            raise ValueError("partitions are replaced whole on S3 only; leave it empty, and STATE is a shared volume")
+        if url and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{2,62}(/[^\s/?#]+)*/?", url):
+            raise ValueError("it must be empty, or like s3://BUCKET/PREFIX")
+        return url.rstrip("/")
+
     @field_validator("online_url")
     @classmethod
     def _redis_or_empty(cls, url: SecretStr) -> SecretStr:
@@ -129,17 +143,17 @@ class Settings(BaseSettings):
 
     @property
     def lake(self) -> Path:
-        """Source tables, one Parquet partition a day."""
+        """Source tables, one Parquet partition a day; where `data_url` is set they are there. See lake.stores."""
         return self.state / "lake"
 
     @property
     def quarantine(self) -> Path:
-        """Partitions that broke their contract, with the reason."""
+        """Partitions that broke their contract, with the reason. As the lake."""
         return self.state / "quarantine"
 
     @property
     def features(self) -> Path:
-        """The offline store."""
+        """The offline store. As the lake."""
         return self.state / "features"
 
     @property
@@ -170,7 +184,12 @@ class Settings(BaseSettings):
 
     @property
     def monitoring(self) -> Path:
-        """What monitoring measured and decided, by day."""
+        """What monitoring measured and decided, by day. As the lake."""
+        return self.state / "monitoring"
+
+    @property
+    def journal(self) -> Path:
+        """The folder of what happened, to which lines are added: always of the state."""
         return self.state / "monitoring"
 
     @property

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import BundleError
-from ..settings import Settings, load
+from ..errors import BundleError, UserError
+from ..settings import PREFIX, Settings, load
 
 if TYPE_CHECKING:
     from ..features.feature_view import FeatureView
@@ -78,6 +78,9 @@ def make_project(engine: Engine = "duckdb") -> Project:
     if engine == "spark":
         from .. import spark
 
+        if settings.data_url:
+            raise UserError(f"Spark reads the state folder, and {PREFIX}DATA_URL names S3; build with --engine duckdb")
+
         con = spark.connect(settings.state, settings.spark_master, settings.spark_memory)
     else:
         from ..engine import connect
@@ -101,6 +104,7 @@ def problem_views() -> dict[str, FeatureView]:
 def write_report(settings: Settings, path: Path) -> str:
     """Render what monitoring recorded as one HTML file, and return the line that says where it is."""
     from ..bundle import verify
+    from ..lake import stores
     from ..monitoring import report
     from ..problem import NAME
 
@@ -108,7 +112,9 @@ def write_report(settings: Settings, path: Path) -> str:
     for folder in settings.bundles.glob("[0-9]*-*"):
         with suppress(BundleError):  # what serves is checked where it is loaded
             trained[folder.name.partition("-")[0]] = verify(folder)[0].metrics
-    report.write_report(settings.monitoring, path, NAME.replace("-", " ").capitalize(), trained)
+    report.write_report(
+        stores(settings).monitoring, settings.journal, path, NAME.replace("-", " ").capitalize(), trained
+    )
     return f"report: {path.resolve()}"
 
 

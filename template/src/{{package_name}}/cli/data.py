@@ -28,9 +28,10 @@ def data_land(until: Day = None) -> None:
 @app.command("quarantine")
 def data_quarantine() -> None:
     """List the partitions that broke their contract, and why."""
+    from ..lake import stores
     from ..landing import explanation, quarantined
 
-    quarantine = make_settings().quarantine
+    quarantine = stores(make_settings()).quarantine
     held = quarantined(quarantine, date.min, date.max)
     for table, day in held:
         note = explanation(quarantine, table, day)

@@ -91,13 +91,15 @@ def features_explain(
     from ..engine import connect
     from ..features import render
     from ..features.explain import explain, find_request
+    from ..lake import stores
 
     settings, views = make_settings(), problem_views()
+    data = stores(settings)
     if view not in views:
         raise UserError(f"there is no view {view!r}; choose from {', '.join(views)}")
     if wrong := [word for word in entity if "=" not in word]:
         raise UserError(f"{wrong[0]!r} names no key; write it like KEY=VALUE")
     con = connect(memory_limit=settings.memory_limit)
-    request = find_request(con, settings.lake, dict(word.split("=", 1) for word in entity))
-    explained = explain(con, views[view], settings.lake, settings.features, request)
+    request = find_request(con, data.lake, dict(word.split("=", 1) for word in entity))
+    explained = explain(con, views[view], data.lake, data.features, request)
     render.show(render.explanation_parts(explained))

@@ -8,9 +8,7 @@ the partitions that depend on it, and a killed build goes on where it was.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cache, partial
 from itertools import groupby, islice
-from pathlib import Path
 
 import duckdb
 import ibis.expr.types as ir
@@ -19,7 +17,7 @@ from ibis.common.exceptions import IbisError
 
 from ..engine import DUCKDB, load, over, write_days
 from ..errors import DataError
-from ..lake import days, fingerprint, midnight, partition_days, partition_path
+from ..lake import AnyPath, days, fingerprints, midnight, partition_days, partition_path
 from . import provenance
 from .feature_view import FeatureView
 
@@ -39,7 +37,7 @@ class Built:
 
 
 def build(
-    con: Backend, views: Iterable[FeatureView], lake: Path, store: Path, since: date | None, until: date | None
+    con: Backend, views: Iterable[FeatureView], lake: AnyPath, store: AnyPath, since: date | None, until: date | None
 ) -> Built:
     """Build what is missing or stale of the partitions that the source days [since, until) (UTC) complete.
 
@@ -55,10 +53,14 @@ def build(
     end = until or known[-1] + timedelta(days=1)
     if end <= (since or known[0]):
         raise DataError(f"there is nothing to build before {end}; the first landed day is {known[0]}")
-    content = cache(partial(fingerprint, lake))  # each source partition is read for its hash once a run
+    asked = {
+        view.name: {view.partition_of(day): day for day in days(since or (landed[view.source] or known)[0], end)}
+        for view in views
+    }
+    content = _content(lake, [(view, asked[view.name]) for view in views])
     result, work = Built(), dict[str, list[tuple[FeatureView, dict[date, provenance.Note]]]]()
     for view in views:
-        due = {view.partition_of(day): day for day in days(since or (landed[view.source] or known)[0], end)}
+        due = asked[view.name]
         held, stale = provenance.read(store, view, due), dict[date, provenance.Note]()
         for day, source_day in due.items():
             if content(view.source, source_day) is None:
@@ -72,7 +74,7 @@ def build(
             work.setdefault(view.source, []).append((view, stale))
     for source, todo in work.items():
         needed = {day for view, stale in todo for partition in stale for day in view.source_days(partition)}
-        files = [str(partition_path(lake, source, day)) for day in partition_days(lake, source) if day in needed]
+        files = [partition_path(lake, source, day) for day in partition_days(lake, source) if day in needed]
         with load(con, files) as events:
             for view, stale in todo:
                 for span in _spans(list(stale)):
@@ -81,7 +83,12 @@ def build(
 
 
 def _build(
-    con: Backend, view: FeatureView, events: ir.Table, lake: Path, store: Path, notes: Mapping[date, provenance.Note]
+    con: Backend,
+    view: FeatureView,
+    events: ir.Table,
+    lake: AnyPath,
+    store: AnyPath,
+    notes: Mapping[date, provenance.Note],
 ) -> None:
     """Build the partitions of consecutive days in one query, over the source days of all of them."""
     span = list(notes)
@@ -107,14 +114,14 @@ def _line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def require_days(root: Path, table: str, since: date, until: date) -> None:
+def require_days(root: AnyPath, table: str, since: date, until: date) -> None:
     """Raise DataError when `table` lacks a day of [since, until): a gap would silently make features null."""
     missing = sorted(set(days(since, until)) - set(partition_days(root, table)))
     if missing:
         raise DataError(f"{root / table} lacks {len(missing)} day(s), the first {missing[0]}; land the data until then")
 
 
-def require_definition(store: Path, view: FeatureView, since: date, until: date) -> None:
+def require_definition(store: AnyPath, view: FeatureView, since: date, until: date) -> None:
     """Raise DataError when a partition in [since, until) was not made by the definition that the code has now."""
     held = _held(store, view, since, until)
     notes = provenance.read(store, view, held)
@@ -125,16 +132,27 @@ def require_definition(store: Path, view: FeatureView, since: date, until: date)
             )
 
 
-def require_current(views: Iterable[FeatureView], lake: Path, store: Path, since: date, until: date) -> None:
+def require_current(views: Iterable[FeatureView], lake: AnyPath, store: AnyPath, since: date, until: date) -> None:
     """Raise DataError when a partition in [since, until) is not what the lake and the code would make now."""
-    content = cache(partial(fingerprint, lake))
+    views = list(views)
+    held_of = {view.name: _held(store, view, since, until) for view in views}
+    content = _content(lake, [(view, held_of[view.name]) for view in views])
     for view in views:
-        held = _held(store, view, since, until)
+        held = held_of[view.name]
         notes = provenance.read(store, view, held)
         for day in held:
             if notes.get(day) != provenance.note(view, day, content):
                 raise DataError(f"{view.name} of {day} is not what the lake holds now; run `features build`")
 
 
-def _held(store: Path, view: FeatureView, since: date, until: date) -> list[date]:
+def _content(lake: AnyPath, wanted: Iterable[tuple[FeatureView, Iterable[date]]]) -> provenance.Fingerprint:
+    """Return the fingerprints of what these partitions of views are made from; each source partition is read once."""
+    needed: dict[str, set[date]] = {}
+    for view, partitions in wanted:
+        needed.setdefault(view.source, set()).update(*map(view.source_days, partitions))
+    found = {source: fingerprints(lake, source, source_days) for source, source_days in needed.items()}
+    return lambda source, day: found[source].get(day)
+
+
+def _held(store: AnyPath, view: FeatureView, since: date, until: date) -> list[date]:
     return [day for day in partition_days(store, view.name) if since <= day < until]

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import ibis
@@ -15,7 +14,7 @@ from ibis.backends.duckdb import Backend
 from .. import problem
 from ..engine import fetch, read, seconds
 from ..errors import UserError
-from ..lake import day_of, partition_days, partition_files
+from ..lake import AnyPath, day_of, partition_days, partition_files
 from ..sources import SOURCES
 from .build import require_days
 from .catalog import span
@@ -96,7 +95,7 @@ class Explanation:
         return self.at - row.available_at
 
 
-def find_request(con: Backend, lake: Path, given: Mapping[str, str]) -> dict[str, Any]:
+def find_request(con: Backend, lake: AnyPath, given: Mapping[str, str]) -> dict[str, Any]:
     """Return the columns problem.REQUEST of the one landed request whose problem.ENTITY has these values, as text.
 
     Instants are int64 UTC seconds. Raises UserError when a name or a value means nothing, or not one request fits.
@@ -131,7 +130,7 @@ def iso(instant: datetime) -> str:
     return f"{utc:%Y-%m-%dT%H:%M:%S}Z" if utc.second else f"{utc:%Y-%m-%dT%H:%M}Z"
 
 
-def explain(con: Backend, view: FeatureView, lake: Path, store: Path, request: Mapping[str, Any]) -> Explanation:
+def explain(con: Backend, view: FeatureView, lake: AnyPath, store: AnyPath, request: Mapping[str, Any]) -> Explanation:
     """Return which row of `view` the point-in-time join takes for a request (see find_request), and why.
 
     Raises DataError when a day that the answer needs is missing from the view or from its source.
@@ -167,7 +166,9 @@ def _row(view: FeatureView, row: Mapping[str, Any]) -> Row:
     return Row(row["available_at"], {name: row[name] for name in view.features})
 
 
-def _evidence(con: Backend, lake: Path, view: FeatureView, key: Mapping[str, Any], taken: Row) -> tuple[Evidence, ...]:
+def _evidence(
+    con: Backend, lake: AnyPath, view: FeatureView, key: Mapping[str, Any], taken: Row
+) -> tuple[Evidence, ...]:
     """Return the source rows behind a row of `view`, one Evidence for each of its windows."""
     until = taken.available_at - view.delay
     found = []
@@ -202,7 +203,7 @@ def _computed(con: Backend, view: FeatureView, names: Sequence[str], rows: pa.Ta
     return computed
 
 
-def _require(root: Path, table: str, since: datetime, until: datetime) -> None:
+def _require(root: AnyPath, table: str, since: datetime, until: datetime) -> None:
     """Raise DataError when `table` lacks a day of [since, until] after its first one."""
     first = partition_days(root, table)[:1] or [date.max]
     require_days(root, table, max(day_of(since), *first), day_of(until) + timedelta(days=1))

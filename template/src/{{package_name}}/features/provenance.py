@@ -9,10 +9,9 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
-from pathlib import Path
 from typing import Any
 
-from ..lake import fingerprint, replace_file
+from ..lake import AnyPath, fingerprints, replace_content
 from .feature_view import FeatureView
 
 NOTES = "_made_from.json"  # readers of the lake ignore the name
@@ -33,18 +32,19 @@ def note(view: FeatureView, day: date, content: Fingerprint) -> Note:
     return {"definition": view.definition, "sources": digest, **({"missing": missing} if missing else {})}
 
 
-def read(store: Path, view: FeatureView, days: Iterable[date]) -> dict[date, Note]:
+def read(store: AnyPath, view: FeatureView, days: Iterable[date]) -> dict[date, Note]:
     """Return the notes of those of `days` whose partition is the one that the note is about."""
     kept = _kept(store, view)
     found = {day: kept[day.isoformat()] for day in days if day.isoformat() in kept}
+    held = fingerprints(store, view.name, found)
     return {
         day: {name: value for name, value in one.items() if name != "partition"}
         for day, one in found.items()
-        if one.get("partition", "") == fingerprint(store, view.name, day)
+        if one.get("partition", "") == held.get(day)
     }
 
 
-def write(store: Path, view: FeatureView, notes: Mapping[date, tuple[Note, str]]) -> None:
+def write(store: AnyPath, view: FeatureView, notes: Mapping[date, tuple[Note, str]]) -> None:
     """Keep the notes of partitions that are in place, each with the partition's sha256.
 
     Raises DataError when the disk is full.
@@ -52,11 +52,10 @@ def write(store: Path, view: FeatureView, notes: Mapping[date, tuple[Note, str]]
     kept = _kept(store, view)
     for day, (one, sha256) in notes.items():
         kept[day.isoformat()] = {**one, "partition": sha256}
-    text = json.dumps(kept, sort_keys=True)
-    replace_file(store / view.name / NOTES, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    replace_content(store / view.name / NOTES, json.dumps(kept, sort_keys=True).encode())
 
 
-def _kept(store: Path, view: FeatureView) -> dict[str, Note]:
+def _kept(store: AnyPath, view: FeatureView) -> dict[str, Note]:
     try:
         return dict(json.loads((store / view.name / NOTES).read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):  # none yet, or not whole: the partitions are built again

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -10,13 +9,13 @@ from ibis.backends.duckdb import Backend
 
 from ..engine import fetch, read
 from ..errors import DataError
-from ..lake import day_of, partition_days, partition_files
+from ..lake import AnyPath, day_of, partition_days, partition_files
 from .build import require_definition
 from .feature_view import FeatureView
 from .online import OnlineStore
 
 
-def publish(con: Backend, views: Iterable[FeatureView], store: Path, online: OnlineStore, as_of: datetime) -> None:
+def publish(con: Backend, views: Iterable[FeatureView], store: AnyPath, online: OnlineStore, as_of: datetime) -> None:
     """Write each key's last row that was available at `as_of` (aware) and is within its ttl; safe to repeat.
 
     A view whose newest rows are all past their ttl has nothing to publish. Raises DataError when one was never built,

@@ -16,7 +16,7 @@ from ibis.backends.duckdb import Backend
 from .. import bundle, problem
 from ..errors import DataError
 from ..features.feature_view import FeatureView
-from ..lake import midnight, partition_days, partition_path, write_partition
+from ..lake import AnyPath, Stores, midnight, partition_days, partition_path, stores, write_partition
 from ..landing import quarantined
 from ..settings import Settings
 from ..source import Source
@@ -54,13 +54,15 @@ def run(
     version was trained on. Only labels that had landed are used. A day may be run again: it changes what is new to it,
     such as a label that came late, and nothing else. What was decided before a version changed its alias stays decided.
     """
-    compact(settings.predictions, settings.monitoring)
-    mature(con, settings.lake, settings.monitoring, midnight(day) + DAY, partial(_measure, settings.monitoring))
-    _expect(settings.monitoring, day)
+    data = stores(settings)
+    monitoring = data.monitoring
+    compact(settings.predictions, monitoring)
+    mature(con, data.lake, monitoring, settings.journal, midnight(day) + DAY, partial(_measure, monitoring))
+    _expect(monitoring, day)
     versions = {alias: number for alias, (number, _, _) in serving.items()}
     since = (day - last_training).days
-    until = max((cohort for cohort in partition_days(settings.monitoring, COHORTS) if cohort <= day), default=date.min)
-    decisions = read_days(settings.monitoring, DECISIONS, [day])
+    until = max((cohort for cohort in partition_days(monitoring, COHORTS) if cohort <= day), default=date.min)
+    decisions = read_days(monitoring, DECISIONS, [day])
     if "cause" in decisions:
         last = decisions.iloc[-1]
         seen = json.loads(last["evidence"])
@@ -69,26 +71,26 @@ def run(
         until = date.fromisoformat(seen["matured_until"])  # what has matured since is of a later day
     evidence = Evidence(
         serving=versions,
-        quarantined=_quarantined(settings.quarantine, day),
-        skewed=_skewed(con, settings, views, day - DAY),
-        late=_late(settings, sources, day - DAY),
-        drifted=_drifted(settings.monitoring, serving, day),
-        **_service(settings.monitoring, day),
+        quarantined=_quarantined(data.quarantine, day),
+        skewed=_skewed(con, data, views, day - DAY),
+        late=_late(data, sources, day - DAY),
+        drifted=_drifted(monitoring, serving, day),
+        **_service(monitoring, day),
         matured_until=until,
-        **_model(settings.monitoring, serving, until),
+        **_model(monitoring, serving, until),
         days_since_training=since,
     )
     decision = decide(evidence)
     record = {"action": decision.action, "cause": decision.cause, "reason": decision.reason}
     row = pd.DataFrame([record | {"also": json.dumps(decision.also), "evidence": _json(evidence)}])
     if "cause" not in decisions:
-        _write(settings.monitoring, DECISIONS, day, row)
+        _write(monitoring, DECISIONS, day, row)
     elif row.iloc[0].to_dict() != last[row.columns].to_dict():
-        _write(settings.monitoring, DECISIONS, day, pd.concat([decisions[row.columns], row]))
+        _write(monitoring, DECISIONS, day, pd.concat([decisions[row.columns], row]))
     return decision
 
 
-def standing(monitoring: Path, day: date, serving: Mapping[str, str], last_training: date) -> Decision | None:
+def standing(monitoring: AnyPath, day: date, serving: Mapping[str, str], last_training: date) -> Decision | None:
     """Return what was decided of a UTC day, or None when it was carried out or the versions have changed since.
 
     `serving` maps each alias to its version number. Raises DataError when the day was not recorded.
@@ -105,7 +107,7 @@ def _decided(row: pd.Series) -> Decision:
     return Decision(Action(row["action"]), row["reason"], Cause(row["cause"]), tuple(json.loads(row["also"])))
 
 
-def _measure(monitoring: Path, day: date, cohort: pd.DataFrame) -> None:
+def _measure(monitoring: AnyPath, day: date, cohort: pd.DataFrame) -> None:
     """Write what was realised on a day."""
     version = cohort["champion_version"].mode().iloc[0]
     median, slow = cohort["milliseconds"].quantile([0.5, 0.99])
@@ -114,7 +116,7 @@ def _measure(monitoring: Path, day: date, cohort: pd.DataFrame) -> None:
     _write(monitoring, SLICES, day, by_slice(cohort).assign(version=version))
 
 
-def _expect(monitoring: Path, day: date) -> None:
+def _expect(monitoring: AnyPath, day: date) -> None:
     """Write what to expect of a day, and of each day that has answers and no expectation."""
     known = set(partition_days(monitoring, EXPECTED)) - {day}
     for answered in set(partition_days(monitoring, PREDICTIONS)) - known:
@@ -123,25 +125,25 @@ def _expect(monitoring: Path, day: date) -> None:
         _write(monitoring, EXPECTED, answered, pd.DataFrame([expected(answers) | about]))
 
 
-def _quarantined(quarantine: Path, day: date) -> list[str]:
+def _quarantined(quarantine: AnyPath, day: date) -> list[str]:
     return [f"{table} of {when}" for table, when in quarantined(quarantine, day - HELD * DAY, day + DAY)]
 
 
-def _skewed(con: Backend, settings: Settings, views: Mapping[str, FeatureView], day: date) -> list[str] | None:
-    answers = latest(read_days(settings.monitoring, PREDICTIONS, [day]))
-    shares = skew.skew(con, list(views.values()), settings.lake, settings.features, day, answers)
+def _skewed(con: Backend, data: Stores, views: Mapping[str, FeatureView], day: date) -> list[str] | None:
+    answers = latest(read_days(data.monitoring, PREDICTIONS, [day]))
+    shares = skew.skew(con, list(views.values()), data.lake, data.features, day, answers)
     return None if shares is None else skew.told(shares)
 
 
-def _late(settings: Settings, sources: Mapping[str, Source], due: date) -> list[str]:
+def _late(data: Stores, sources: Mapping[str, Source], due: date) -> list[str]:
     """Return the daily sources of which neither the lake nor the quarantine holds the day that was due."""
-    roots = (settings.lake, settings.quarantine)
+    roots = (data.lake, data.quarantine)
     daily = [name for name, source in sources.items() if source.daily]
     held = {name for name in daily for root in roots if partition_path(root, name, due).exists()}
     return [f"{name} of {due}" for name in daily if name not in held]
 
 
-def _drifted(monitoring: Path, serving: Serving, day: date) -> list[str]:
+def _drifted(monitoring: AnyPath, serving: Serving, day: date) -> list[str]:
     week = [day - offset * DAY for offset in range(WINDOW)]
     live = read_days(monitoring, PREDICTIONS, week)
     if "champion" not in serving or live.empty or live["day"].nunique() < WINDOW:
@@ -152,7 +154,7 @@ def _drifted(monitoring: Path, serving: Serving, day: date) -> list[str]:
     return drift.told(table)
 
 
-def _service(monitoring: Path, day: date) -> dict[str, Any]:
+def _service(monitoring: AnyPath, day: date) -> dict[str, Any]:
     """Return what the day's answers say of the service; its own metrics have what it refused, and when."""
     before = read_days(monitoring, EXPECTED, [day - offset * DAY for offset in range(1, WINDOW + 1)])
     usual = float(before["count"].median()) if len(before) else 0.0
@@ -161,7 +163,7 @@ def _service(monitoring: Path, day: date) -> dict[str, Any]:
     return {"answers": len(milliseconds), "usual_answers": usual, "slow": slow}
 
 
-def _model(monitoring: Path, serving: Serving, until: date) -> dict[str, Any]:
+def _model(monitoring: AnyPath, serving: Serving, until: date) -> dict[str, Any]:
     matured = [cohort for cohort in partition_days(monitoring, COHORTS) if cohort <= until]
     cohorts = read_days(monitoring, COHORTS, matured[-COMPARED:])
     champion = serving["champion"][0] if "champion" in serving else None
@@ -205,5 +207,5 @@ def _json(evidence: Evidence) -> str:
     return json.dumps(plain(asdict(evidence)), sort_keys=True)
 
 
-def _write(monitoring: Path, table: str, day: date, rows: pd.DataFrame) -> None:
+def _write(monitoring: AnyPath, table: str, day: date, rows: pd.DataFrame) -> None:
     write_partition(monitoring, table, day, pa.Table.from_pandas(rows, preserve_index=False))

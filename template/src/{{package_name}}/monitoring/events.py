@@ -24,20 +24,20 @@ class Event:
     text: str
 
 
-def record(monitoring: Path, event: Event) -> None:
+def record(journal: Path, event: Event) -> None:
     """Append an event, once: one that is recorded again, since a run was killed after it, is there already.
 
     Processes take turns, and half a line that a kill left behind is taken off first.
     """
     line = json.dumps(asdict(event) | {"at": event.at.astimezone(UTC).isoformat()}).encode() + b"\n"
-    with audit.turn(monitoring / FILE) as (descriptor, whole, _):
+    with audit.turn(journal / FILE) as (descriptor, whole, _):
         if line not in whole.splitlines(keepends=True):
             os.write(descriptor, line)
 
 
-def read(monitoring: Path) -> list[Event]:
+def read(journal: Path) -> list[Event]:
     """Return every event in the order in which it was recorded, without half a line at the end."""
-    path = monitoring / FILE
+    path = journal / FILE
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
 from .. import bundle, problem
 from ..errors import UserError
 from ..features.feature_view import FeatureView
-from ..lake import partition_days
+from ..lake import AnyPath, partition_days, stores
 from ..landing import quarantined
 from ..settings import Settings
 from ..source import Source
@@ -52,29 +52,29 @@ def collect(
     A source is on time when the day before `day` has landed, and a view when that day was built into it. `now` is
     aware.
     """
-    registry = CollectorRegistry()
+    registry, data = CollectorRegistry(), stores(settings)
 
     def gauge(name: str, about: str, *labels: str) -> Gauge:
         return Gauge(name, about, labels, registry=registry)
 
     gauge("monitoring_last_success_timestamp_seconds", "When the daily run last succeeded.").set(now.timestamp())
-    held = [source for source, _ in quarantined(settings.quarantine, day - timedelta(days=HELD), day + DAY)]
+    held = [source for source, _ in quarantined(data.quarantine, day - timedelta(days=HELD), day + DAY)]
     late = gauge("source_days_late", "How many days a source's newest partition is behind.", "source")
     waiting = gauge("source_quarantined_days", "Days of a source that wait in quarantine.", "source")
     for name in (name for name, source in sources.items() if source.daily):
         waiting.labels(name).set(held.count(name))
-        if landed := partition_days(settings.lake, name):
+        if landed := partition_days(data.lake, name):
             late.labels(name).set(max(0, (day - DAY - landed[-1]).days))
     late = gauge("feature_view_days_late", "How many days a view's newest partition is behind.", "view", "source")
     for name, view in views.items():
-        if built := partition_days(settings.features, name):
+        if built := partition_days(data.features, name):
             late.labels(name, view.source).set(max(0, (view.partition_of(day - DAY) - built[-1]).days))
 
     gauge("label_coverage_minimum", "The label coverage below which figures mean nothing.").set(
         problem.MINIMUM_COVERAGE
     )
     for table, columns in FIGURES.items():
-        rows = _newest(settings, table, day)
+        rows = _newest(data.monitoring, table, day)
         for column in columns.keys() & set(rows.columns):
             for value in rows[column].dropna():
                 gauge(*columns[column]).set(value)
@@ -85,7 +85,7 @@ def collect(
             (day - trained).days
         )
 
-    drift = _newest(settings, DRIFT, day)
+    drift = _newest(data.monitoring, DRIFT, day)
     if len(drift):
         gauge("drift_moved_share", "The share of the inputs that moved.").set(drift["moved"].mean())
         distance = gauge("drift_distance", "How far an input has moved since training.", "feature")
@@ -93,7 +93,7 @@ def collect(
             distance.labels(feature).set(value)
 
     decided = gauge("monitoring_decision", "1 for what the policy decided, 0 for what it did not.", "action")
-    last = read_days(settings.monitoring, DECISIONS, [day]).iloc[-1]
+    last = read_days(data.monitoring, DECISIONS, [day]).iloc[-1]
     for action in Action:
         decided.labels(action.value).set(action.value == last["action"])
     skewed = json.loads(last["evidence"])["skewed"]
@@ -113,7 +113,7 @@ def push(url: str, job: str, gauges: CollectorRegistry) -> None:
         ) from error
 
 
-def _newest(settings: Settings, table: str, day: date) -> pd.DataFrame:
+def _newest(monitoring: AnyPath, table: str, day: date) -> pd.DataFrame:
     """Return the newest day of a table up to `day`; empty when there is none."""
-    days = [held for held in partition_days(settings.monitoring, table) if held <= day]
-    return read_days(settings.monitoring, table, days[-1:])
+    days = [held for held in partition_days(monitoring, table) if held <= day]
+    return read_days(monitoring, table, days[-1:])

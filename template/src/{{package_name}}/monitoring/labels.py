@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from .. import problem
-from ..lake import partition_days, partition_path, write_partition
+from ..lake import AnyPath, partition_days, partition_path, readable, write_partition
 from ..training.dataset import labels
 from . import predictions
 from .events import Event, record
@@ -21,17 +21,19 @@ COHORTS = "cohorts"
 COLUMNS = [name for name in predictions.COLUMNS if name in problem.REQUEST or name not in problem.NUMERIC]
 
 
-def read_days(monitoring: Path, table: str, days: list[date]) -> pd.DataFrame:
+def read_days(monitoring: AnyPath, table: str, days: list[date]) -> pd.DataFrame:
     """Return the rows of some daily partitions with their `day`; days that do not exist are left out."""
     held = set(partition_days(monitoring, table))
-    parts = [pd.read_parquet(partition_path(monitoring, table, day)).assign(day=day) for day in days if day in held]
+    paths = {day: partition_path(monitoring, table, day) for day in days if day in held}
+    parts = [pd.read_parquet(readable(path)).assign(day=day) for day, path in paths.items()]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def mature(
     con: Backend,
-    lake: Path,
-    monitoring: Path,
+    lake: AnyPath,
+    monitoring: AnyPath,
+    journal: Path,
     at: datetime,
     measure: Callable[[date, pd.DataFrame], None] = lambda day, cohort: None,
 ) -> list[date]:
@@ -40,8 +42,8 @@ def mature(
     A cohort is matured when the lake holds the label's source of the last day of the delay. A row without a label by
     then keeps `label` null, because it never gets one or gets it late, and counts against coverage. A label that comes,
     or is another one, in the LABEL_CORRECTIONS after it changes the cohort; so do answers that were folded late. An
-    event of the instant `at` says what changed, and when nothing did no file is touched. `measure` is called with each
-    such cohort before it is written: a run that is killed meanwhile is made up for by the next.
+    event of the instant `at` in `journal` says what changed, and when nothing did no file is touched. `measure` is
+    called with each such cohort before it is written: a run that is killed meanwhile is made up for by the next.
     """
     landed = partition_days(lake, problem.LABEL_SOURCE)
     done = set(partition_days(monitoring, COHORTS))
@@ -55,24 +57,29 @@ def mature(
         return []
     known = labels(con, lake, open_days[0], landed[-1] + timedelta(days=1))
     known = known.drop_duplicates(list(problem.ENTITY), keep="last")  # what was said last holds
-    return [day for day in open_days if _write(monitoring, day, known, at, measure)]
+    return [day for day in open_days if _write(monitoring, journal, day, known, at, measure)]
 
 
 def _write(
-    monitoring: Path, day: date, known: pd.DataFrame, at: datetime, measure: Callable[[date, pd.DataFrame], None]
+    monitoring: AnyPath,
+    journal: Path,
+    day: date,
+    known: pd.DataFrame,
+    at: datetime,
+    measure: Callable[[date, pd.DataFrame], None],
 ) -> bool:
     """Write a day's cohort if that changes it, after an event that says so, and return whether it did."""
-    answers = latest(pd.read_parquet(partition_path(monitoring, PREDICTIONS, day), columns=COLUMNS))
+    answers = latest(pd.read_parquet(readable(partition_path(monitoring, PREDICTIONS, day)), columns=COLUMNS))
     cohort = answers.merge(known, on=list(problem.ENTITY), how="left")
     cohort = cohort.assign(label=cohort["label"].astype("boolean"))
     table, path = pa.Table.from_pandas(cohort, preserve_index=False), partition_path(monitoring, COHORTS, day)
     if path.exists():
-        if pq.ParquetFile(path).read().equals(table):
+        if pq.ParquetFile(readable(path)).read().equals(table):
             return False
-        added, changed = _corrected(pd.read_parquet(path), cohort)
+        added, changed = _corrected(pd.read_parquet(readable(path)), cohort)
         if added or changed:
             text = f"cohort of {day} corrected: {added} label(s) added, {changed} changed"
-            record(monitoring, Event(at, "correct", "", text))
+            record(journal, Event(at, "correct", "", text))
     measure(day, cohort)
     write_partition(monitoring, COHORTS, day, table)
     return True

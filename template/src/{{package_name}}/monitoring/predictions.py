@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from .. import problem, segments
 from ..errors import DataError
-from ..lake import partition_path, write_partition
+from ..lake import AnyPath, partition_path, readable, write_partition
 from ..segments import ANSWERS, KINDS, SHADOWS, Answer, Line
 
 PREDICTIONS = "predictions"
@@ -56,7 +56,7 @@ class Compacted:
     """Segments that were folded and stay for now, since a process writes to them."""
 
 
-def compact(log: Path, monitoring: Path) -> Compacted:
+def compact(log: Path, monitoring: AnyPath) -> Compacted:
     """Fold the prediction log into the daily partitions of the lake's form, and remove its finished segments.
 
     Servers may write meanwhile, and a second compaction waits. It may be killed at any point and run again: a segment
@@ -77,7 +77,7 @@ def compact(log: Path, monitoring: Path) -> Compacted:
     return Compacted(*(sum(getattr(one, name) for one in done) for name in ("rows", "removed", "open")))
 
 
-def read_predictions(log: Path, monitoring: Path, day: date) -> pd.DataFrame:
+def read_predictions(log: Path, monitoring: AnyPath, day: date) -> pd.DataFrame:
     """Return the answers of one UTC day, each once, in the order of the entities and of `answered_at`.
 
     Columns: `request_id`, `row`, `prediction_time` (UTC seconds), `answered_at`, `milliseconds`, problem.REQUEST,
@@ -116,7 +116,7 @@ class _Day:
     """How many segments may still grow."""
 
 
-def _read(log: Path, monitoring: Path, day: date) -> _Day:
+def _read(log: Path, monitoring: AnyPath, day: date) -> _Day:
     """Read a day, in one's turn. Shadows come first: what they shadow is on the disk before them."""
     paths = {SHADOWS: segments.segments(log, SHADOWS, day)}
     shadows: dict[Key, dict[str, Any]] = {}
@@ -174,15 +174,16 @@ def _columns(answer: Answer) -> Mapping[str, Sequence[Any]]:
     return {**answer.request, **answer.features, **about, **scores, **versions}
 
 
-def _fold(log: Path, monitoring: Path, day: date) -> Compacted:
+def _fold(log: Path, monitoring: AnyPath, day: date) -> Compacted:
     found = _read(log, monitoring, day)
     rows = found.table.num_rows
     if not found.table.equals(found.before):
         write_partition(monitoring, PREDICTIONS, day, found.table)
-    if found.folded and rows:
-        _to_disk(partition_path(monitoring, PREDICTIONS, day))
-    for path in found.folded:
-        path.unlink()
+    path = partition_path(monitoring, PREDICTIONS, day)
+    if found.folded and rows and isinstance(path, Path):  # what S3 has taken is on its disks
+        _to_disk(path)
+    for segment in found.folded:
+        segment.unlink()
     with suppress(OSError):  # not empty
         segments.folder(log, day).rmdir()
     return Compacted(rows - found.before.num_rows, len(found.folded), found.open)
@@ -217,9 +218,9 @@ def _mend(text: bytes, error: ValueError) -> str:
     return f"is not what a server writes ({error}); mend the line or move the file away"
 
 
-def _stored(path: Path) -> pa.Table:
+def _stored(path: AnyPath) -> pa.Table:
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(readable(path)) as file:
             return file.read()
     except FileNotFoundError:
         return _arrow({})

@@ -53,9 +53,9 @@ class Replayed:
     rivals: Sequence[Rival] = ()
 
 
-def read(monitoring: Path) -> Replayed | None:
+def read(journal: Path) -> Replayed | None:
     """Return what the last replay left, None when there was none. Raises DataError when it cannot be read."""
-    path = monitoring / FILE
+    path = journal / FILE
     if not path.exists():
         return None
     try:
@@ -64,6 +64,6 @@ def read(monitoring: Path) -> Replayed | None:
         raise DataError(f"{path} cannot be read ({error}); remove it") from error
 
 
-def write(monitoring: Path, replayed: Replayed) -> None:
+def write(journal: Path, replayed: Replayed) -> None:
     """Leave it for the report. Raises DataError when the file system refuses."""
-    replace_file(monitoring / FILE, lambda path: path.write_bytes(msgspec.json.encode(replayed)))
+    replace_file(journal / FILE, lambda path: path.write_bytes(msgspec.json.encode(replayed)))

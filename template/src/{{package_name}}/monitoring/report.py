@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .. import problem
 from ..errors import DataError
-from ..lake import partition_days, partition_path
+from ..lake import AnyPath, partition_days, partition_path, readable
 from ..training.simple import NAMES
 from ..training.style import THEME, VERSIONS
 from . import plots, replayed, sections, words
@@ -49,10 +49,12 @@ MARKED = ("retrain", "promote", "force", "roll back")
 MARKED_WORDS = 16  # more marks than this have the number of their row in the timeline for a label
 
 
-def write_report(monitoring: Path, path: Path, title: str, trained: Mapping[str, Mapping[str, float]]) -> None:
+def write_report(
+    monitoring: AnyPath, journal: Path, path: Path, title: str, trained: Mapping[str, Mapping[str, float]]
+) -> None:
     """Write the report of everything under `monitoring` to `path`, replaced whole: one HTML file without addresses.
 
-    `trained` holds the metrics of the bundle of each version that is at hand.
+    `journal` has the events; `trained` holds the metrics of the bundle of each version that is at hand.
     A table that is missing or empty is said so in its section. Raises DataError when there are no predictions, when
     a table cannot be read, or when the file cannot be written.
     """
@@ -62,7 +64,7 @@ def write_report(monitoring: Path, path: Path, title: str, trained: Mapping[str,
             f"{monitoring} holds no predictions to report on; run `serve`, send requests, run "
             "`monitor run --day DATE`, and then the report"
         )
-    html = _render(tables, read_events(monitoring), title, trained, replayed.read(monitoring))
+    html = _render(tables, read_events(journal), title, trained, replayed.read(journal))
     temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +77,7 @@ def write_report(monitoring: Path, path: Path, title: str, trained: Mapping[str,
         raise DataError(f"cannot write {path}: {reason}; choose another path or mend the rights") from error
 
 
-def _read(monitoring: Path, table: str) -> pd.DataFrame:
+def _read(monitoring: AnyPath, table: str) -> pd.DataFrame:
     """Return COLUMNS of every day of a table with its `day` (midnight, no time zone), in order of days.
 
     A column that a day lacks, or has only nulls in and so without a type, is null there.
@@ -87,7 +89,7 @@ def _read(monitoring: Path, table: str) -> pd.DataFrame:
         path = partition_path(monitoring, table, day)
         try:
             # One file at a time: as a dataset, the first file's columns and types would be taken for all.
-            part = pq.ParquetFile(path).read(columns=list(columns))
+            part = pq.ParquetFile(readable(path)).read(columns=list(columns))
             held = {name: part[name].cast(kind) for name, kind in columns.items() if name in part.column_names}
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{path} cannot be read; remove it and run `monitor run --day {day}` again") from error

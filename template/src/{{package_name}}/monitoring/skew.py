@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,14 +10,14 @@ from ibis.backends.duckdb import Backend
 from .. import problem
 from ..errors import DataError
 from ..features.feature_view import FeatureView
-from ..lake import partition_path
+from ..lake import AnyPath, partition_path
 from ..training.dataset import with_features
 
 SKEWED = 0.01  # a store that was away for a moment leaves some nulls: few are no bug
 
 
 def skew(
-    con: Backend, views: Sequence[FeatureView], lake: Path, store: Path, day: date, answers: pd.DataFrame
+    con: Backend, views: Sequence[FeatureView], lake: AnyPath, store: AnyPath, day: date, answers: pd.DataFrame
 ) -> dict[str, float] | None:
     """Return `differing` of a UTC day's answers and the offline join of their requests.
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -15,7 +14,7 @@ from ..errors import DataError
 from ..features.build import require_current, require_days, require_definition
 from ..features.feature_view import FeatureView
 from ..features.join import point_in_time
-from ..lake import day_of, midnight, partition_days, partition_files
+from ..lake import AnyPath, day_of, midnight, partition_days, partition_files
 
 TEST = VALIDATION = timedelta(days=7)
 
@@ -30,7 +29,7 @@ class Split:
     until: date
 
 
-def split_days(lake: Path, until: date) -> Split:
+def split_days(lake: AnyPath, until: date) -> Split:
     """Return the time-ordered split of all landed days before `until`: the last week tests, the one before validates.
 
     The days whose labels have not matured by `until` are left out. Raises DataError when nothing has landed.
@@ -42,7 +41,7 @@ def split_days(lake: Path, until: date) -> Split:
     return Split(days[0], end - TEST - VALIDATION, end - TEST, end)
 
 
-def request_rows(con: Backend, lake: Path, since: date, until: date) -> pd.DataFrame:
+def request_rows(con: Backend, lake: AnyPath, since: date, until: date) -> pd.DataFrame:
     """Return one row per request whose prediction time lies in [since, until), ordered by it.
 
     Columns: problem.REQUEST with instants as int64 UTC seconds. Requests that never get a label are included.
@@ -57,7 +56,7 @@ def request_rows(con: Backend, lake: Path, since: date, until: date) -> pd.DataF
     return rows
 
 
-def labels(con: Backend, lake: Path, since: date, until: date) -> pd.DataFrame:
+def labels(con: Backend, lake: AnyPath, since: date, until: date) -> pd.DataFrame:
     """Return `problem.ENTITY` and `label` (bool) for each label known in [since, until) (UTC days), in that order."""
     table = read(con, partition_files(lake, problem.LABEL_SOURCE, since, until))
     keys = {name: seconds(table[name]) if name in problem.INSTANTS else table[name] for name in problem.ENTITY}
@@ -67,7 +66,7 @@ def labels(con: Backend, lake: Path, since: date, until: date) -> pd.DataFrame:
     return known
 
 
-def with_features(con: Backend, views: Sequence[FeatureView], store: Path, rows: pd.DataFrame) -> pd.DataFrame:
+def with_features(con: Backend, views: Sequence[FeatureView], store: AnyPath, rows: pd.DataFrame) -> pd.DataFrame:
     """Return `rows` (problem.REQUEST columns) with prediction time, entity keys and every feature.
 
     The order and number of the rows stay. Raises DataError when the offline store lacks a view, or holds rows of
@@ -84,7 +83,7 @@ def _spans(views: Sequence[FeatureView], rows: pd.DataFrame) -> list[tuple[date,
     return [((at.min() - view.ttl).date(), at.max().date() + timedelta(days=1)) for view in views]
 
 
-def _with_features(con: Backend, views: Sequence[FeatureView], store: Path, rows: pd.DataFrame) -> pd.DataFrame:
+def _with_features(con: Backend, views: Sequence[FeatureView], store: AnyPath, rows: pd.DataFrame) -> pd.DataFrame:
     """Return what with_features does, of a store whose definitions have been looked at."""
     keyed = rows.reset_index(drop=True).assign(
         **problem.entity_columns({name: rows[name].to_numpy() for name in problem.REQUEST})
@@ -107,7 +106,9 @@ def _with_features(con: Backend, views: Sequence[FeatureView], store: Path, rows
     return featured.assign(**problem.derived_features({name: featured[name].to_numpy() for name in featured.columns}))
 
 
-def training_set(con: Backend, views: Sequence[FeatureView], lake: Path, store: Path, split: Split) -> pd.DataFrame:
+def training_set(
+    con: Backend, views: Sequence[FeatureView], lake: AnyPath, store: AnyPath, split: Split
+) -> pd.DataFrame:
     """Return every labelled row predicted in the split's days: features, `label` (bool) and `day` (UTC date).
 
     Only labels known by the end of the label delay are read, so the set is the one that was knowable then.

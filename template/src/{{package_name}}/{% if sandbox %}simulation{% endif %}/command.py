@@ -85,7 +85,7 @@ def run(project: Project, asked: Asked) -> list[Finding]:
         outcome.seconds[SERVER] = outcome.seconds.get(SERVER, 0.0) + used.ru_utime + used.ru_stime
     _keep(project, asked, planted, outcome)
     summary = _summary(project, asked, planted, outcome, console.print)
-    replayed.write(settings.monitoring, summary)
+    replayed.write(settings.journal, summary)
     held += findings(summary.planted, planted, midnight(asked.until) + timedelta(days=1))
     _tell(console.print, outcome, summary, held)
     return held
@@ -116,7 +116,7 @@ def _begun(project: Project, asked: Asked, planted: Sequence[Injection]) -> Outc
         asked.seed,
     ):
         return before.outcome
-    held = {*segments.days(settings.predictions), *partition_days(settings.monitoring, PREDICTIONS)}
+    held = {*segments.days(settings.predictions), *partition_days(project.data.monitoring, PREDICTIONS)}
     if again := next((day for day in days(asked.since, asked.until + timedelta(days=1)) if day in held), None):
         raise UserError(f"{again} was replayed before; choose later days, or `make clean` and start over")
     outcome = Outcome()
@@ -130,7 +130,7 @@ def _keep(project: Project, asked: Asked, planted: Sequence[Injection], outcome:
 
 
 def _observe(project: Project, server: Server, outcome: Outcome, replayed_days: list[date]) -> Observed:
-    answers = read_days(project.settings.monitoring, PREDICTIONS, replayed_days)
+    answers = read_days(project.data.monitoring, PREDICTIONS, replayed_days)
     columns = ["day", "champion_version", "challenger_version"]
     answers = answers[columns] if len(answers) else pd.DataFrame(columns=columns)
     return Observed(project.registry.versions(), answers, server.versions(), outcome.lost)
@@ -140,7 +140,7 @@ def _summary(
     project: Project, asked: Asked, planted: Sequence[Injection], outcome: Outcome, say: Callable[[str], None]
 ) -> Replayed:
     settings = project.settings
-    events = read_events(settings.monitoring)
+    events = read_events(settings.journal)
     return Replayed(
         days=(asked.until - asked.since).days + 1,
         planted=detect(planted, events),

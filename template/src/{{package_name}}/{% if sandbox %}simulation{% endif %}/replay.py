@@ -177,7 +177,7 @@ class Replay:
     def _check_log(self, day: date, received: dict[tuple[Any, ...], float]) -> None:
         """Count the answers that a client holds and the log does not."""
         settings = self.project.settings
-        logged = read_predictions(settings.predictions, settings.monitoring, day)
+        logged = read_predictions(settings.predictions, self.project.data.monitoring, day)
         parts = {
             name: pd.to_datetime(logged[name], unit="s", utc=True).map(pd.Timestamp.isoformat)
             if name in problem.INSTANTS
@@ -246,7 +246,7 @@ class Replay:
         self.outcome.switch_seconds.append(self.server.wait_for(wanted))
 
     def _event(self, kind: str, version: str, text: str) -> None:
-        record(self.project.settings.monitoring, Event(self._now, kind, version, text))
+        record(self.project.settings.journal, Event(self._now, kind, version, text))
         self.say(f"{self._now:%Y-%m-%d}  {kind:<10} {text}")
 
     def _page(self, text: str) -> None:

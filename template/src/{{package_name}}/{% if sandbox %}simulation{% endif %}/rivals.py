@@ -28,7 +28,7 @@ def compare(project: Project, seed: int, say: Callable[[str], None]) -> list[Riv
     A model of the calendar is what the loop's own training would have made of what was known on the first of its
     month, and serves from then on without gates.
     """
-    monitoring = project.settings.monitoring
+    monitoring = project.data.monitoring
     days = partition_days(monitoring, COHORTS)
     if not days:
         return []
@@ -60,7 +60,7 @@ def compare(project: Project, seed: int, say: Callable[[str], None]) -> list[Riv
 
 def _labelled(project: Project, days: Sequence[date]) -> Iterator[tuple[date, pd.DataFrame]]:
     """Yield each day's answers that have a label, with the inputs that the service had."""
-    monitoring = project.settings.monitoring
+    monitoring = project.data.monitoring
     for day in days:
         cohort = read_days(monitoring, COHORTS, [day])
         answers = latest(read_days(monitoring, PREDICTIONS, [day]))
@@ -72,10 +72,9 @@ def _labelled(project: Project, days: Sequence[date]) -> Iterator[tuple[date, pd
 
 
 def _trained(project: Project, until: date, seed: int) -> Score:
-    settings = project.settings
-    split = split_days(settings.lake, until)
+    split = split_days(project.data.lake, until)
     views = list(project.views.values())
-    rows = training_set(project.con, views, settings.lake, settings.features, split)
+    rows = training_set(project.con, views, project.data.lake, project.data.features, split)
     prepared = prepare(rows, split)
     fitted = fit(*prepared.fitting, prepared.categories, seed, PARAMETERS)
     return lambda rows: fitted.score(bundle.matrix(prepared.categories, problem.NUMERIC, columns(rows)))
