@@ -148,6 +148,19 @@ def over(con: Backend, query: str, name: str, rows: ir.Table) -> str:
     return whole
 
 
+def fetch_over(con: Backend, query: str, name: str, files: Sequence[str]) -> pa.Table:
+    """Return the rows of a query of DuckDB's SQL over a table of some `name`, whose rows are those of Parquet files.
+
+    Raises DataError as `fetch` does.
+    """
+    paths = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    rows = f"SELECT * FROM read_parquet([{paths}], hive_partitioning = false)"
+    try:
+        return con.con.sql(f'WITH "{name}" AS ({rows}) SELECT * FROM ({query})').to_arrow_table()
+    except duckdb.Error as error:
+        raise _unreadable(error) from error
+
+
 def seconds(column: Any) -> Any:
     """Return a timestamp column as whole seconds since 1970-01-01 UTC."""
     return column.epoch_seconds().cast("int64")
