@@ -119,7 +119,10 @@ def _skewed(evidence: Evidence, bounds: PolicyBounds) -> str:
 
 
 def _late(evidence: Evidence, bounds: PolicyBounds) -> str:
-    return f"{len(evidence.late)} sources are late, the first {evidence.late[0]}" if evidence.late else ""
+    if not evidence.late:
+        return ""
+    others = f", and {len(evidence.late) - 1} more" if len(evidence.late) > 1 else ""
+    return f"late is {evidence.late[0]}{others}"
 
 
 def _proven_better(evidence: Evidence, bounds: PolicyBounds) -> str:
