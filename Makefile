@@ -136,6 +136,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 lock: .venv/.ready ## Write locks/*.txt, and template/locks/*.txt in a generated project
 	$(COMPILE) requirements.in --output-file locks/dev.txt
 	$(COMPILE) requirements-platform.in --output-file locks/platform.txt
+	$(COMPILE) requirements-evidently.in --output-file locks/evidently.txt
 	$(COMPILE) infra/mlflow/requirements.in --output-file infra/mlflow/requirements.txt
 	rm -rf build/lock
 	$(BIN)/copier copy --quiet --defaults --data-file example-answers.yml --vcs-ref HEAD . build/lock

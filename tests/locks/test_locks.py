@@ -11,7 +11,7 @@ import pytest
 
 # Each of the template's holds the packages of the one before.
 TEMPLATE = tuple(f"template/locks/{name}.txt" for name in ("serving", "sync", "pipeline", "dev", "spark"))
-LOCKS = (*TEMPLATE, "template/locks/sbom.txt", "locks/dev.txt", "locks/platform.txt")
+LOCKS = (*TEMPLATE, "template/locks/sbom.txt", "locks/dev.txt", "locks/platform.txt", "locks/evidently.txt")
 PLATFORMS = ("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "aarch64-apple-darwin")
 PYTHONS = ("3.11", "3.12", "3.13")
 

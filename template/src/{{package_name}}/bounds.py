@@ -58,7 +58,8 @@ class PolicyBounds:
     """Below what the champion's own test week promised: worse when the whole interval over the days is below that."""
     retrain_pause_days: int
     shadow_days: int
-    """Matured days before a challenger is settled, so that each weekday had its say."""
+    """Matured days before a challenger is settled, so that each weekday had its say; one that is surely better by
+    `rollback_auc_loss` is promoted after `rollback_days`."""
     shadow_days_most: int
     """Matured days after which a challenger is refused that is not proven better."""
     promotion_auc_gain: float

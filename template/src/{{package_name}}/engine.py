@@ -155,6 +155,17 @@ def over(con: Backend, query: str, name: str, rows: ir.Table) -> str:
     return whole
 
 
+def fetch_over(con: Backend, query: str, name: str, rows: ir.Table) -> pa.Table:
+    """Return the rows of a query of DuckDB's SQL over a table of some `name`, with these rows for the table.
+
+    Raises DataError as `fetch` does.
+    """
+    try:
+        return con.con.sql(over(con, query, name, rows)).to_arrow_table()
+    except duckdb.Error as error:
+        raise _unreadable(error) from error
+
+
 def seconds(column: Any) -> Any:
     """Return a timestamp column as whole seconds since 1970-01-01 UTC."""
     return column.epoch_seconds().cast("int64")

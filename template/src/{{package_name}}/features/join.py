@@ -9,9 +9,23 @@ from collections.abc import Sequence
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
 from ..engine import seconds
 from .feature_view import FeatureView
+
+ROWS = "_rows"  # what the rows are called that ask
+_COMPILED: dict[tuple[str, str, pa.Schema], str] = {}  # to compile a join costs more than to run one over a day
+
+
+def compiled(view: FeatureView, rows: pa.Schema) -> str:
+    """Return `point_in_time` with an as-of join in DuckDB's SQL, over tables ROWS and of the view's name."""
+    key = (view.name, view.definition, rows)
+    if key not in _COMPILED:
+        asked = ibis.table(ibis.Schema.from_pyarrow(rows), name=ROWS)
+        values = ibis.table(view.unbound.schema(), name=view.name)
+        _COMPILED[key] = str(ibis.to_sql(point_in_time(asked, view, values, as_of=True), dialect="duckdb"))
+    return _COMPILED[key]
 
 
 def point_in_time(rows: ir.Table, view: FeatureView, values: ir.Table, *, as_of: bool = False) -> ir.Table:

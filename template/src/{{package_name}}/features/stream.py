@@ -57,9 +57,8 @@ class MicroBatches:
         if not self._prepared:
             self._engine.create_table(source, events)
         elif events.num_rows:
-            self._engine.con.register("_arrived", events)
+            self._engine.con.register("_arrived", events)  # instead of those of the last time
             self._engine.con.execute(f"INSERT INTO {source} BY NAME SELECT * FROM _arrived").fetchall()
-            self._engine.con.unregister("_arrived")
 
     def _prepare(self) -> None:
         for view, _ in self._views:

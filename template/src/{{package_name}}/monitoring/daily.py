@@ -24,7 +24,7 @@ from . import drift, skew
 from .labels import COHORTS, mature, read_days
 from .performance import by_slice, daily_gains, expected, realised
 from .policy import Action, Cause, Decision, Evidence, decide
-from .predictions import PREDICTIONS, compact, latest
+from .predictions import PREDICTIONS, SCORES, compact, latest
 
 PERFORMANCE = "performance"
 SLICES = "slices"
@@ -145,10 +145,13 @@ def _late(data: Stores, sources: Mapping[str, Source], due: date) -> list[str]:
 
 def _drifted(monitoring: AnyPath, serving: Serving, day: date) -> list[str]:
     week = [day - offset * DAY for offset in range(WINDOW)]
-    live = read_days(monitoring, PREDICTIONS, week)
-    if "champion" not in serving or live.empty or live["day"].nunique() < WINDOW:
-        return []  # half a week has other weekdays than a whole one, and no other meaning
+    if "champion" not in serving:
+        return []
     _, manifest, folder = serving["champion"]
+    columns = dict.fromkeys([*problem.ENTITY, "answered_at", *manifest.numeric])
+    live = read_days(monitoring, PREDICTIONS, week, list(columns))
+    if live.empty or live["day"].nunique() < WINDOW:
+        return []  # half a week has other weekdays than a whole one, and no other meaning
     table = drift.drift(latest(live), pd.read_parquet(folder / bundle.REFERENCE), manifest.numeric)
     _write(monitoring, DRIFT, day, table)
     return drift.told(table)
@@ -158,14 +161,15 @@ def _service(monitoring: AnyPath, day: date) -> dict[str, Any]:
     """Return what the day's answers say of the service; its own metrics have what it refused, and when."""
     before = read_days(monitoring, EXPECTED, [day - offset * DAY for offset in range(1, WINDOW + 1)])
     usual = float(before["count"].median()) if len(before) else 0.0
-    milliseconds = read_days(monitoring, PREDICTIONS, [day]).get("milliseconds", pd.Series(dtype=float))
+    answers = read_days(monitoring, PREDICTIONS, [day], ["milliseconds"])
+    milliseconds = answers.get("milliseconds", pd.Series(dtype=float))
     slow = float((milliseconds > problem.POLICY.slow_milliseconds).mean()) if len(milliseconds) else 0.0
     return {"answers": len(milliseconds), "usual_answers": usual, "slow": slow}
 
 
 def _model(monitoring: AnyPath, serving: Serving, until: date) -> dict[str, Any]:
     matured = [cohort for cohort in partition_days(monitoring, COHORTS) if cohort <= until]
-    cohorts = read_days(monitoring, COHORTS, matured[-COMPARED:])
+    cohorts = read_days(monitoring, COHORTS, matured[-COMPARED:], ["label", *SCORES])
     champion = serving["champion"][0] if "champion" in serving else None
     mine = cohorts[cohorts["champion_version"] == champion] if len(cohorts) else cohorts
     whole = _whole_days(cohorts, mine)

@@ -119,15 +119,20 @@ def _skewed(evidence: Evidence, bounds: PolicyBounds) -> str:
 
 
 def _late(evidence: Evidence, bounds: PolicyBounds) -> str:
-    return f"{len(evidence.late)} sources are late, the first {evidence.late[0]}" if evidence.late else ""
+    if not evidence.late:
+        return ""
+    others = f", and {len(evidence.late) - 1} more" if len(evidence.late) > 1 else ""
+    return f"late is {evidence.late[0]}{others}"
 
 
 def _proven_better(evidence: Evidence, bounds: PolicyBounds) -> str:
+    """Promote what is proven better; before each weekday had its say, what makes the champion one to be rolled back."""
     days = len(evidence.challenger)
-    if days < bounds.shadow_days:
+    effect, loss = (GRADUAL, 0.0) if days >= bounds.shadow_days else (DRASTIC, bounds.rollback_auc_loss)
+    if days < bounds.rollback_days:
         return ""
-    _, low, _ = _gain(evidence.challenger, GRADUAL)
-    return _figures(evidence.challenger) if low > 0 else ""
+    _, low, _ = _gain(evidence.challenger, effect)
+    return _figures(evidence.challenger, effect) if low > loss else ""
 
 
 def _not_worth_it(evidence: Evidence, bounds: PolicyBounds) -> str:
@@ -140,9 +145,11 @@ def _not_worth_it(evidence: Evidence, bounds: PolicyBounds) -> str:
         return ""
     _, low, high = _gain(evidence.challenger, GRADUAL)
     if high < bounds.promotion_auc_gain:
-        return f"{_figures(evidence.challenger)}, less than the {bounds.promotion_auc_gain:+.3f} that is worth it"
+        figures = _figures(evidence.challenger, GRADUAL)
+        return f"{figures}, less than the {bounds.promotion_auc_gain:+.3f} that is worth it"
     if days >= bounds.shadow_days_most and not low > 0:
-        return f"{_figures(evidence.challenger)}, not proven better in the {bounds.shadow_days_most} days it has"
+        figures = _figures(evidence.challenger, GRADUAL)
+        return f"{figures}, not proven better in the {bounds.shadow_days_most} days it has"
     return ""
 
 
@@ -219,8 +226,8 @@ def _bounds(days: tuple[float, ...], effect: float) -> tuple[float, float, float
     return float(values.mean()), float(low[-1]), float(high[-1])
 
 
-def _figures(challenger: Sequence[float]) -> str:
-    mean, low, high = _gain(challenger, GRADUAL)
+def _figures(challenger: Sequence[float], effect: float) -> str:
+    mean, low, high = _gain(challenger, effect)
     return (
         f"over {len(challenger)} shadowed days its AUC differs by {mean:+.3f} "
         f"(at least {low:+.3f}, at most {high:+.3f}, each at 95 %)"

@@ -9,11 +9,11 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from .. import problem
-from ..engine import DUCKDB, fetch, read, seconds
+from ..engine import DUCKDB, fetch, fetch_over, read, seconds
 from ..errors import DataError
 from ..features.build import require_current, require_days, require_definition
 from ..features.feature_view import FeatureView
-from ..features.join import point_in_time
+from ..features.join import ROWS, compiled, point_in_time
 from ..lake import AnyPath, day_of, midnight, partition_days, partition_files
 
 TEST = VALIDATION = timedelta(days=7)
@@ -90,7 +90,8 @@ def _with_features(con: Backend, views: Sequence[FeatureView], store: AnyPath, r
     )
     keys = sorted({key for view in views for key in view.keys})  # the joins carry no other column
     asked = keyed[[*keys, "prediction_time"]].assign(row=keyed.index)
-    con.create_table("_rows", pa.Table.from_pandas(asked, preserve_index=False), overwrite=True)
+    rows_asked = pa.Table.from_pandas(asked, preserve_index=False)
+    con.create_table(ROWS, rows_asked, overwrite=True)
     found = []
     try:
         for view, (since, until) in zip(views, _spans(views, rows), strict=True):
@@ -98,10 +99,13 @@ def _with_features(con: Backend, views: Sequence[FeatureView], store: AnyPath, r
             first = pd.to_datetime(keyed["prediction_time"].min(), unit="s").date()
             require_days(store, view.name, max(first, held[0] if held else date.min), until - timedelta(days=1))
             values = read(con, partition_files(store, view.name, since, until))
-            joined = fetch(point_in_time(con.table("_rows"), view, values, as_of=con.name == DUCKDB))
+            if con.name == DUCKDB:
+                joined = fetch_over(con, compiled(view, rows_asked.schema.remove_metadata()), view.name, values)
+            else:
+                joined = fetch(point_in_time(con.table(ROWS), view, values))
             found.append(joined.to_pandas().set_index("row").reindex(keyed.index))
     finally:
-        con.drop_table("_rows")
+        con.drop_table(ROWS)
     featured: pd.DataFrame = pd.concat([keyed, *found], axis=1)
     return featured.assign(**problem.derived_features({name: featured[name].to_numpy() for name in featured.columns}))
 

@@ -139,7 +139,7 @@ class Replay:
     def _morning(self, day: date) -> None:
         for item in self.injections:
             if item.day + timedelta(days=1) == day and item.fault.cause in (Cause.DATA, Cause.FRESHNESS):
-                self._event("fault", "", f"the delivery of {item.day} is a {item.fault}")
+                self._event("fault", "", f"{item.fault} in the delivery of {item.day}")
         with self._stage("land"):
             self._delivering(day).land(day)
         with self._stage("build"):

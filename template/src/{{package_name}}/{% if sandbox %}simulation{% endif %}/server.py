@@ -19,6 +19,9 @@ from ..problem import ROWS
 
 T = TypeVar("T")
 
+# Waits for the end of its input, which comes with the end of the replay, however that ends, and then stops the server.
+GUARD = 'read -r _; kill "$0"'
+
 PACKAGE = (__package__ or "").split(".")[0]
 STARTED = "serving at "
 PATIENCE = 60.0  # seconds; a machine under load is slow, a server that is not up by then is broken
@@ -31,6 +34,7 @@ class Server:
         self._environment = {**os.environ, **environment}
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self._offset = 0
         self._client = httpx.Client(timeout=PATIENCE)
         self.slower = 0.0
@@ -43,10 +47,19 @@ class Server:
             self._offset = offset = log.tell()
             command = [sys.executable, "-m", PACKAGE, "serve", "--port", "0", "--metrics-port", "0"]
             self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
+        self._unguard()
+        self._guard = subprocess.Popen(
+            ["sh", "-c", GUARD, str(self._process.pid)], stdin=subprocess.PIPE, start_new_session=True
+        )
         url = self._wait("say where it serves", lambda: self._address(offset))
         self._client.close()
         self._client = httpx.Client(base_url=url, timeout=PATIENCE)
         self._wait("become ready", lambda: self._ready() or None)
+
+    @property
+    def address(self) -> str:
+        """The URL of the running server."""
+        return str(self._client.base_url)
 
     def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Return the answer for some rows. Raises httpx.HTTPError when there is none."""
@@ -81,6 +94,7 @@ class Server:
     def kill(self) -> None:
         """Kill the process at once (SIGKILL), as a node that dies would, and return when nobody answers for it."""
         if self._process:
+            self._unguard()
             self._process.kill()
             self._process.wait()
             while not self._client.is_closed and self._ready():
@@ -95,6 +109,14 @@ class Server:
                 self._process.wait(timeout=15)
             except subprocess.TimeoutExpired:
                 self.kill()
+        self._unguard()
+
+    def _unguard(self) -> None:
+        """End the guard, which would signal whatever has the number of a server that has ended."""
+        if self._guard:
+            self._guard.kill()
+            self._guard.communicate()
+            self._guard = None
 
     @contextmanager
     def _slowed(self) -> Iterator[None]:
