@@ -5,13 +5,12 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from local import fetch, free_port, until
+from local import answers, fetch, free_port, until
 from manifests import (
     MINORS,
     Object,
@@ -130,10 +129,10 @@ def test_prometheus_takes_its_file_and_finds_a_pod_once_under_its_project(
 
         def found() -> list[Object]:
             assert process.poll() is None, process.stderr.read()
-            with suppress(OSError):
-                targets = json.loads(fetch(f"http://{address}/api/v1/targets")[1])["data"]["activeTargets"]
-                return targets if len(targets) == 3 else []  # two of projects, and the Pushgateway
-            return []
+            if not answers(f"http://{address}/-/ready"):  # before it is, everything is refused
+                return []
+            targets = json.loads(fetch(f"http://{address}/api/v1/targets")[1])["data"]["activeTargets"]
+            return targets if len(targets) == 3 else []  # two of projects, and the Pushgateway
 
         active = until(found, "it has its targets")
     finally:
