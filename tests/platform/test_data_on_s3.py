@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from local import free_port
+from aws_stand_in import StandIn, started
+from local import answers, free_port, until
 
 UNTIL = "2013-01-05"
 BUCKET = "lake"
@@ -90,15 +91,13 @@ print(json.dumps({name.removeprefix(sys.argv[1] + "/"): hashlib.sha256(store.ope
 class Store:
     """An S3 on loopback with an empty bucket, and a project that uses it."""
 
-    process: subprocess.Popen[bytes]
-    url: str
+    stand_in: StandIn
     project: Path
     state: Path
     """Of the embedded run with which the project on S3 is compared; it has the same prediction log."""
-    log: Path
 
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> str:
-        request = urllib.request.Request(f"{self.url}/{path}", body or None, headers, method=method)
+        request = urllib.request.Request(f"{self.stand_in.url}/{path}", body or None, headers, method=method)
         with urllib.request.urlopen(request, timeout=30) as answer:
             return str(answer.read().decode())
 
@@ -108,17 +107,17 @@ class Store:
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment of a process of the project."""
         kept = {name: os.environ[name] for name in ("PATH", "PYTHONDONTWRITEBYTECODE") if name in os.environ}
-        return kept | {
-            "HOME": str(self.state),
-            "AWS_ENDPOINT_URL": self.url,
-            "AWS_ACCESS_KEY_ID": "moto",
-            "AWS_SECRET_ACCESS_KEY": "moto",
-            "AWS_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "FLIGHT_DELAYS_STATE": str(self.state),
-            "FLIGHT_DELAYS_DATA_URL": f"s3://{BUCKET}/project",
-            **more,
-        }
+        return (
+            kept
+            | self.stand_in.environment("us-east-1")
+            | {
+                "HOME": str(self.state),
+                "AWS_EC2_METADATA_DISABLED": "true",
+                "FLIGHT_DELAYS_STATE": str(self.state),
+                "FLIGHT_DELAYS_DATA_URL": f"s3://{BUCKET}/project",
+                **more,
+            }
+        )
 
     def python(self, script: str, *words: object, **more: str) -> str:
         """Run a script in the project's environment."""
@@ -147,25 +146,11 @@ class Store:
 def store(
     golden_project: Path, platform_tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Store]:
-    folder, port = tmp_path_factory.mktemp("s3"), free_port()
-    with (folder / "moto.log").open("wb") as log:
-        command = [platform_tool("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
-        process = subprocess.Popen(command, env={"PATH": os.environ["PATH"]}, stdout=log, stderr=log)
-    store = Store(process, f"http://127.0.0.1:{port}", golden_project, folder / "state", folder / "moto.log")
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                store.ask("PUT", BUCKET, Authorization=SIGNED)
-                break
-            except OSError:
-                assert process.poll() is None, store.log.read_text()
-                assert time.monotonic() < deadline, store.log.read_text()
-                time.sleep(0.2)
+    folder = tmp_path_factory.mktemp("s3")
+    with started(platform_tool("moto_server"), folder / "moto.log") as stand_in:
+        store = Store(stand_in, golden_project, folder / "state")
+        store.ask("PUT", BUCKET, Authorization=SIGNED)
         yield store
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 @pytest.fixture(scope="module")
@@ -195,9 +180,9 @@ def test_the_loop_on_s3_makes_the_bytes_of_the_embedded_one_also_after_a_kill(
     while not store.keys("project/features/"):
         assert build.poll() is None, build.communicate()[0]
         time.sleep(0.01)
-    store.process.send_signal(signal.SIGSTOP)  # so that the kill finds it in the middle
+    store.stand_in.process.send_signal(signal.SIGSTOP)  # so that the kill finds it in the middle
     build.kill()
-    store.process.send_signal(signal.SIGCONT)
+    store.stand_in.process.send_signal(signal.SIGCONT)
     build.communicate()
     left = store.objects()
     features = {name for name in embedded if name.startswith("features/") and name.endswith(".parquet")}
@@ -275,7 +260,7 @@ def test_an_artifact_passes_through_mlflow_to_the_bucket(
     given |= {
         "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{tmp_path}/mlflow.db",
         "MLFLOW_ARTIFACTS_DESTINATION": f"s3://{BUCKET}/artifacts",
-        "MLFLOW_S3_ENDPOINT_URL": store.url,
+        "MLFLOW_S3_ENDPOINT_URL": store.stand_in.url,
         "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": "path",  # moto's buckets have no names of hosts
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -283,22 +268,20 @@ def test_an_artifact_passes_through_mlflow_to_the_bucket(
     command = [commands / "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen(command, env=given, stdout=log, stderr=log, start_new_session=True)
-    url = f"http://127.0.0.1:{port}/api/2.0/mlflow-artifacts/artifacts/1/bundle/model.onnx"
+    address = f"http://127.0.0.1:{port}"
+    url = f"{address}/api/2.0/mlflow-artifacts/artifacts/1/bundle/model.onnx"
+
+    def up() -> bool:
+        assert server.poll() is None, (tmp_path / "log").read_text()
+        return answers(f"{address}/health")
+
     try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                put = urllib.request.Request(
-                    url, b"a model", {"Content-Type": "application/octet-stream"}, method="PUT"
-                )
-                urllib.request.urlopen(put, timeout=30).close()
-                break
-            except urllib.error.HTTPError as error:
-                pytest.fail(f"{error}\n{(tmp_path / 'log').read_text()[-4000:]}")
-            except OSError:
-                assert server.poll() is None, (tmp_path / "log").read_text()
-                assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-                time.sleep(0.3)
+        until(up, "the registry answers")
+        put = urllib.request.Request(url, b"a model", {"Content-Type": "application/octet-stream"}, method="PUT")
+        try:
+            urllib.request.urlopen(put, timeout=30).close()
+        except urllib.error.HTTPError as error:
+            pytest.fail(f"{error}\n{(tmp_path / 'log').read_text()[-4000:]}")
         assert store.keys("artifacts/") == ["artifacts/1/bundle/model.onnx"]
         with urllib.request.urlopen(url, timeout=30) as answer:
             assert answer.read() == b"a model"

@@ -7,16 +7,15 @@ policy allows is asserted on its document. What it cannot do at all is tested in
 import json
 import os
 import re
-import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_stand_in import started
 from aws_terraform import Terraform
 
 # What of the example is applied: moto has no add-ons, access entries and replication groups, and takes minutes for a
@@ -132,56 +131,33 @@ def resources(module: dict[str, Any]) -> dict[str, Any]:
     return own
 
 
+def call(python: str, environment: Mapping[str, str], calls: list[Any]) -> list[Any]:
+    """Make calls of the API in an environment, and return what each answered."""
+    script = [python, str(Path(__file__).with_name("aws_calls.py"))]
+    done = subprocess.run(
+        script,
+        input=json.dumps(calls),
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    answers: list[Any] = json.loads(done.stdout)
+    return answers
+
+
 @pytest.fixture(scope="module")
 def aws_account(
     platform_tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[dict[str, str], Calls]]:
     """Return the environment of an empty account of moto's, and the function that makes calls of its API."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "moto",
-        "AWS_SECRET_ACCESS_KEY": "moto",
-        "AWS_REGION": "eu-central-1",
-        "AWS_DEFAULT_REGION": "eu-central-1",
-    }
     log = tmp_path_factory.mktemp("moto") / "moto.log"
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [platform_tool("moto_server"), "-H", "127.0.0.1", "-p", str(port)],
-            env={"PATH": os.environ["PATH"], "MOTO_IAM_LOAD_MANAGED_POLICIES": "true"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    deadline = time.monotonic() + 60
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        assert server.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.2)
-
-    def call(calls: list[Any]) -> list[Any]:
-        script = [platform_tool("python"), str(Path(__file__).with_name("aws_calls.py"))]
-        done = subprocess.run(
-            script,
-            input=json.dumps(calls),
-            env={"PATH": os.environ["PATH"], **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr[-4000:]
-        answers: list[Any] = json.loads(done.stdout)
-        return answers
-
-    yield environment, call
-    server.terminate()
-    server.wait(timeout=30)
+    with started(platform_tool("moto_server"), log, MOTO_IAM_LOAD_MANAGED_POLICIES="true") as stand_in:
+        region = "eu-central-1"
+        environment = stand_in.environment(region) | {"AWS_DEFAULT_REGION": region}
+        yield environment, partial(call, platform_tool("python"), environment)
 
 
 def open_buckets(call: Calls) -> None:
