@@ -29,9 +29,9 @@ def read_days(monitoring: AnyPath, table: str, days: list[date], columns: Sequen
     held = set(partition_days(monitoring, table))
     parts = []
     for day in (day for day in days if day in held):
-        file = pq.ParquetFile(readable(partition_path(monitoring, table, day)))
-        chosen = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
-        part = file.read(chosen)
+        with pq.ParquetFile(readable(partition_path(monitoring, table, day))) as file:
+            chosen = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
+            part = file.read(chosen)
         parts.append(part.append_column("day", pa.repeat(pa.scalar(day), len(part))))
     if not parts:
         return pd.DataFrame()

@@ -130,9 +130,9 @@ def _keep(project: Project, asked: Asked, planted: Sequence[Injection], outcome:
 
 
 def _observe(project: Project, server: Server, outcome: Outcome, replayed_days: list[date]) -> Observed:
-    answers = read_days(project.data.monitoring, PREDICTIONS, replayed_days)
-    columns = ["day", "champion_version", "challenger_version"]
-    answers = answers[columns] if len(answers) else pd.DataFrame(columns=columns)
+    columns = ["champion_version", "challenger_version"]
+    answers = read_days(project.data.monitoring, PREDICTIONS, replayed_days, columns)
+    answers = answers if len(answers) else pd.DataFrame(columns=["day", *columns])
     return Observed(project.registry.versions(), answers, server.versions(), outcome.lost)
 
 
