@@ -22,57 +22,77 @@ import pytest
 import yaml
 from aws_stand_in import StandIn, started
 from local import answers, free_port, until
+from on_aws import VERBS
 
 UNTIL = "2013-01-05"
 BUCKET = "lake"
 SIGNED = "AWS4-HMAC-SHA256 Credential=moto/20130101/us-east-1/s3/aws4_request"  # moto asks for no more
-PLAIN = {"Content-Type": "text/plain"}
-# Answers in a prediction log, as the server writes them, then everything else in one process.
-LOG = """
-import sys
-from datetime import timedelta
-from pathlib import Path
-from flight_delays.serving.prediction_log import PredictionLog
-from tests.appender import NOON, answer, shadow
-
-log = PredictionLog(Path(sys.argv[1]) / "prediction_log")
-for number in range(40):
-    log.append(answer(f"a{number}", NOON + timedelta(hours=number), NOON + timedelta(hours=number), scores=(0.25, 0.5)))
-log.append_shadows(shadow("a0", (0.75, 0.75)))
-log.close()
-"""
+# The embedded run, in one process. What was answered on two days is asked of the lake, and logged as a server logs it.
+# The log is as it was afterwards, for the run on S3.
 EMBEDDED = """
-from datetime import date
+import shutil
+from datetime import UTC, date, datetime
+from flight_delays import problem
 from flight_delays.cli.compose import make_project
 from flight_delays.monitoring.predictions import compact
+from flight_delays.segments import Answer, Scores
+from flight_delays.serving.prediction_log import PredictionLog
+from flight_delays.training.dataset import request_rows, with_features
 
 project = make_project()
 project.land(date.fromisoformat("UNTIL"))
 project.build()
-compact(project.settings.predictions, project.data.monitoring)
+asked = request_rows(project.con, project.data.lake, date(2013, 1, 3), date.fromisoformat("UNTIL"))
+rows = with_features(project.con, list(project.views.values()), project.data.features, asked)
+log, folder = PredictionLog(project.settings.predictions), project.settings.predictions
+for number, part in rows.groupby(rows.index // 100):
+    count = len(part)
+    values = {name: [None if value != value else value for value in part[name].tolist()] for name in part.columns}
+    log.append(Answer(
+        f"r{number}", list(range(count)), values["prediction_time"], {"champion": Scores("1", [0.25] * count)},
+        datetime.fromtimestamp(values["prediction_time"][0], UTC), 1.5,
+        {name: values[name] for name in problem.REQUEST}, {name: values[name] for name in problem.NUMERIC},
+    ))
+log.close()
+shutil.copytree(folder, folder.with_name("kept"))
+assert compact(folder, project.data.monitoring).rows == len(rows) > 1_000
+shutil.rmtree(folder)
+folder.with_name("kept").rename(folder)
 """
-# What training, scoring and publishing read: the requests of a day, with their features joined point in time.
+# What training, scoring, publishing and monitoring read and write, on S3 and in the state: the same.
 JOINED = """
-import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from flight_delays.cli.compose import make_settings, problem_views
 from flight_delays.engine import connect
 from flight_delays.features.build import build
-from flight_delays.lake import stores
+from flight_delays.lake import fingerprints, partition_days, stores, tables
+from flight_delays.monitoring import daily
+from flight_delays.monitoring.gauges import collect
 from flight_delays.monitoring.predictions import read_predictions
-from flight_delays.training.dataset import request_rows, with_features
+from flight_delays.sources import SOURCES
+from flight_delays.training.dataset import Split, request_rows, training_set, with_features
 
-con, settings, day = connect(), make_settings(), date(2013, 1, 3)
-here, there = stores(settings.model_copy(update={"data_url": ""})), stores(settings)
+con, settings, views, day = connect(), make_settings(), problem_views(), date(2013, 1, 3)
+there = stores(settings)
 assert str(there.lake).startswith("s3://")
-assert not build(con, problem_views().values(), there.lake, there.features, None, None).built
+assert not build(con, views.values(), there.lake, there.features, None, None).built
 found = []
-for data in (here, there):
+for given in (settings, settings.model_copy(update={"data_url": ""})):
+    data, split = stores(given), Split(date(2013, 1, 2), day, day, day)
     requests = request_rows(con, data.lake, day, date(2013, 1, 4))
-    found.append(with_features(con, list(problem_views().values()), data.features, requests))
-    found.append(read_predictions(settings.predictions, data.monitoring, date(2013, 4, 1)))
-assert len(found[0]) > 500 and len(found[1]) > 10
-assert found[0].equals(found[2]) and found[1].equals(found[3])
+    decided = daily.run(con, given, SOURCES, views, {}, day, date(2013, 1, 4))
+    assert collect(given, SOURCES, views, None, date(2013, 1, 4), datetime.now(UTC))
+    written = {table: fingerprints(data.monitoring, table, partition_days(data.monitoring, table))
+               for table in tables(data.monitoring)}
+    assert {"cohorts", "decisions", "expected", "performance", "predictions"} <= written.keys()
+    rows = [training_set(con, list(views.values()), data.lake, data.features, split),
+            with_features(con, list(views.values()), data.features, requests),
+            read_predictions(given.predictions, data.monitoring, day)]
+    found.append((rows, decided, written))
+(ours, *others), (theirs, *same) = found
+assert len(ours[0]) > 500 and len(ours[1]) > 500 and len(ours[2]) > 500
+assert all(our.equals(their) for our, their in zip(ours, theirs))
+assert others == same
 """
 # By pyarrow's own file system, in the project's environment: an object's name and its sha256.
 OBJECTS = """
@@ -119,22 +139,24 @@ class Store:
             }
         )
 
-    def python(self, script: str, *words: object, **more: str) -> str:
+    def python(self, script: str, *words: object, given: str = "", **more: str) -> str:
         """Run a script in the project's environment."""
         command = [self.project / ".venv" / "bin" / "python", "-c", script, *map(str, words)]
+        environment = self.environment(**more)
         done = subprocess.run(
-            command, cwd=self.project, env=self.environment(**more), capture_output=True, text=True, check=False
+            command, cwd=self.project, env=environment, input=given, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr[-4000:]
         return done.stdout
 
-    def command(self, *words: str, expect: int = 0, without: tuple[str, ...] = (), **more: str) -> str:
-        """Run a verb of the project, and return what it printed; of one that fails, the error."""
-        given = {name: value for name, value in self.environment(**more).items() if name not in without}
+    def command(self, *words: str) -> str:
+        """Run a verb of the project, and return what it printed."""
         command = [self.project / ".venv" / "bin" / "flight-delays", *words]
-        done = subprocess.run(command, cwd=self.project, env=given, capture_output=True, text=True, check=False)
-        assert done.returncode == expect, (done.stdout + done.stderr)[-4000:]
-        return done.stderr if expect else done.stdout
+        done = subprocess.run(
+            command, cwd=self.project, env=self.environment(), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+        return done.stdout
 
     def objects(self) -> dict[str, str]:
         """Return the sha256 of each object of the project, read back by pyarrow."""
@@ -156,14 +178,7 @@ def store(
 @pytest.fixture(scope="module")
 def embedded(store: Store) -> dict[str, str]:
     """Return the sha256 of each partition and note of the embedded run, by its path below the state."""
-    store.python(LOG, store.state)
-    log = store.state / "prediction_log"
-    kept = {path.relative_to(log): path.read_bytes() for path in log.rglob("*.jsonl")}
     store.python(EMBEDDED.replace("UNTIL", UNTIL), FLIGHT_DELAYS_DATA_URL="")
-    assert not list(log.rglob("*.jsonl"))
-    for name, content in kept.items():
-        (log / name).parent.mkdir(parents=True, exist_ok=True)
-        (log / name).write_bytes(content)
     roots = [store.state / name for name in ("lake", "quarantine", "features", "monitoring")]
     files = [path for root in roots for path in root.rglob("*") if path.is_file()]
     return {path.relative_to(store.state).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
@@ -192,7 +207,8 @@ def test_the_loop_on_s3_makes_the_bytes_of_the_embedded_one_also_after_a_kill(
     }, "a killed build left something that is no whole partition"
 
     assert "built" in store.command("features", "build")
-    assert "folded 80 new answers" in store.command("predictions", "compact")
+    folded = store.command("predictions", "compact")
+    assert int(folded.split()[1]) > 1_000
     assert store.objects() == embedded
     store.python(JOINED)
 
@@ -224,27 +240,28 @@ def unsigned() -> Iterator[str]:
         thread.join()
 
 
-def refused(store: Store, **how: object) -> str:
-    """Return the one line that a verb prints when it cannot use the store."""
-    (line,) = store.command("data", "quarantine", expect=1, **how).splitlines()  # type: ignore[arg-type]
-    return line
-
-
 def test_what_cannot_be_used_is_one_sentence(store: Store, unsigned: str) -> None:
-    line = refused(store, FLIGHT_DELAYS_DATA_URL="s3://nobody/project")
-    assert "there is no bucket nobody; make it, or correct FLIGHT_DELAYS_DATA_URL" in line
-    line = refused(store, FLIGHT_DELAYS_DATA_URL="abfss://lake@account.dfs.core.windows.net")
-    assert "FLIGHT_DELAYS_DATA_URL: Value error, partitions are replaced whole on S3 only" in line
-    secrets = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    assert "S3 denies this process" in refused(store, without=secrets, AWS_ENDPOINT_URL=unsigned)
-    line = refused(store, AWS_ENDPOINT_URL=f"http://127.0.0.1:{free_port()}")
-    assert "no S3 answers for s3://lake/project/quarantine (Failed to connect to 127.0.0.1" in line
-    store.ask("POST", "moto-api/reset-auth", b"0", **PLAIN)  # from now on moto lets in whom it knows: nobody
-    try:
-        line = refused(store)
-        assert "S3 denies this process s3://lake/project/quarantine; give it an identity" in line
-    finally:
-        store.ask("POST", "moto-api/reset-auth", b"1000000", **PLAIN)
+    nobody = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    somebody, url = store.stand_in.environment("us-east-1"), "FLIGHT_DELAYS_DATA_URL"
+    changes = [
+        {url: "s3://nobody/project"},
+        {url: "abfss://lake@account.dfs.core.windows.net"},
+        {url: f"s3://{BUCKET}/unsigned", "AWS_ENDPOINT_URL": unsigned, **nobody},
+        {url: f"s3://{BUCKET}/away", **somebody, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"},
+    ]
+    # From now on moto lets in whom it knows: nobody.
+    changes.append({url: f"s3://{BUCKET}/denied", **somebody, "LET_IN": "0"})
+    said = json.loads(store.python(VERBS, "data", "quarantine", given=json.dumps(changes)))
+    expected = (
+        "there is no bucket nobody; make it, or correct FLIGHT_DELAYS_DATA_URL",
+        "FLIGHT_DELAYS_DATA_URL: Value error, partitions are replaced whole on S3 only",
+        "S3 denies this process",
+        "no S3 answers for s3://lake/away/quarantine (Failed to connect to 127.0.0.1",
+        "S3 denies this process s3://lake/denied/quarantine; give it an identity",
+    )
+    for (code, line), words in zip(said, expected, strict=True):
+        assert (code, line.count("\n")) == (1, 1), line
+        assert words in line
 
 
 def test_an_artifact_passes_through_mlflow_to_the_bucket(

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -33,7 +33,7 @@ class ObjectPath:
     Each of them raises DataError, in one sentence, when S3 cannot be asked or refuses.
     """
 
-    store: fs.FileSystem
+    store: fs.FileSystem = field(hash=False)  # it has no hash
     key: PurePosixPath
     """The bucket, and the object's key in it."""
 
