@@ -141,6 +141,7 @@ lock: .venv/.ready ## Write locks/*.txt, and template/locks/*.txt in a generated
 	rm -rf build/lock
 	$(BIN)/copier copy --quiet --defaults --data-file example-answers.yml --vcs-ref HEAD . build/lock
 	$(MAKE) --no-print-directory -C build/lock lock LOCK="$(LOCK)" $(PASS)
+	mv build/lock/locks/aws.txt "template/locks/{% if cloud == 'aws' %}aws.txt{% endif %}"
 	cp build/lock/locks/*.txt template/locks/
 
 terraform-docs: .venv/.ready ## Write the tables in the READMEs of terraform/modules

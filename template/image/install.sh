@@ -12,7 +12,8 @@ export UV_CACHE_DIR="${UV_CACHE_DIR-/tmp/cache}" UV_LINK_MODE=copy UV_NO_INSTALL
 if [ -f /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca; fi
 
 [ -d "$venv" ] || "$here/uv" venv --quiet --python "${UV_PYTHON-$(command -v python3)}" "$venv"
-"$here/uv" pip sync --quiet --python "$venv/bin/python" --require-hashes --build-constraints "${2-$1}" "$1"
+"$here/uv" pip install --quiet --no-deps --python "$venv/bin/python" --require-hashes --build-constraints "${2-$1}" \
+  --requirement "$1"
 
 # A quarter of what serving installs is never imported: numpy's tests, onnxruntime's tools, and its library for other
 # languages, a second copy of what its Python module holds.

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-IMAGES = {"pipeline": "pipeline", "sync": "sync", "serve": "serving"}  # the largest first, with its lock
+# The largest first, with its locks; that of AWS is there where the project is for AWS.
+IMAGES = {"pipeline": ("pipeline", "aws"), "sync": ("sync",), "serve": ("serving",)}
 LINUX = "x86_64-manylinux_2_28"
 FOLDER, PAGE = Path("dist/sbom"), Path("docs/licences.md")
 HEAD = """# Licences
@@ -27,10 +28,10 @@ def main(uv: str) -> None:
     """Write the files; `uv` is the program that installs."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     tool, image = FOLDER / "tool", FOLDER / "image"
-    install(uv, tool, "sbom")
+    install(uv, tool, ("sbom",))
     first = dict[tuple[str, str], tuple[str, str]]()
-    for name, lock in IMAGES.items():
-        install(uv, image, lock, "--python-platform", LINUX)
+    for name, locks in IMAGES.items():
+        install(uv, image, locks, "--python-platform", LINUX)
         path = FOLDER / f"{name}.cdx.json"
         options = ["--pyproject", "pyproject.toml", "--mc-type", "application", "--output-reproducible"]
         command = [str(tool / "bin" / "cyclonedx-py"), "environment", *options, "--no-validate"]
@@ -46,13 +47,14 @@ def main(uv: str) -> None:
     print(f"{len(rows)} packages: {PAGE}, and of each image {FOLDER}/*.cdx.json")
 
 
-def install(uv: str, environment: Path, lock: str, *options: str) -> None:
-    """Make an environment hold the packages of a lock and nothing else."""
+def install(uv: str, environment: Path, locks: tuple[str, ...], *options: str) -> None:
+    """Make an environment hold the packages of some locks and nothing else."""
     if not environment.exists():
         subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, environment], check=True)
     place = ["--python", f"{environment}/bin/python", "--build-constraints", "locks/dev.txt"]
     sync = [uv, "pip", "sync", "--quiet", *place, *options, "--require-hashes"]
-    subprocess.run([*sync, f"locks/{lock}.txt"], check=True)
+    paths = [path for lock in locks if (path := Path(f"locks/{lock}.txt")).exists()]
+    subprocess.run([*sync, *paths], check=True)
 
 
 def licence(component: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ output "overlay" {
     environment                 = var.environment
     image_registry              = module.workload.image_registry
     data_url                    = module.workload.data_url
+    settings                    = local.settings
     service_account_annotations = module.workload.service_account_annotations
     pod_labels                  = local.pod_labels
   })

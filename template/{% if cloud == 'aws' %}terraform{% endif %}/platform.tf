@@ -22,6 +22,13 @@ variable "alarm_emails" {
   nullable    = false
 }
 
+variable "streams" {
+  type        = set(string)
+  description = "The Kinesis streams to make, each paid for by the hour: `predictions`, which `predictions ship` publishes to."
+  default     = []
+  nullable    = false
+}
+
 variable "endpoint" {
   type = object({
     image_tag     = string

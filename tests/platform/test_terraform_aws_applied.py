@@ -7,6 +7,7 @@ policy allows is asserted on its document. What it cannot do at all is tested in
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 from aws_stand_in import started
 from aws_terraform import Terraform
+from on_aws import VERBS
 
 # What of the example is applied: moto has no add-ons, access entries and replication groups, and takes minutes for a
 # database that it then describes wrongly.
@@ -328,8 +330,9 @@ def test_the_role_is_for_one_service_account_and_reaches_its_own_prefix(applied:
     bucket = applied.state["module.lake.aws_s3_bucket.this"]["arn"]
     assert by_sid["OwnData"]["Resource"] == f"{bucket}/flight-delays-staging/*"
     assert by_sid["ListOwnData"]["Condition"] == {"StringLike": {"s3:prefix": ["flight-delays-staging/*"]}}
-    streams = {values["arn"] for values in of_type(applied.state, "aws_kinesis_stream").values()}
-    assert {by_sid[sid]["Resource"] for sid in ("OwnStreamPredictions", "OwnStreamEvents")} == streams
+    (stream,) = (values["arn"] for values in of_type(applied.state, "aws_kinesis_stream").values())
+    assert by_sid["OwnStreamPredictions"]["Resource"] == stream
+    assert by_sid["OwnStreamPredictions"]["Action"] == ["kinesis:PutRecords"]
 
 
 def test_the_state_is_in_the_bucket_and_two_applies_do_not_meet(applied: Applied) -> None:
@@ -394,16 +397,59 @@ def test_the_catalog_describes_what_the_project_writes_to_the_lake(
                 assert f"s3://{bucket}/{key}".startswith(where), where
 
 
-def test_events_are_published_to_the_stream_and_read_again(applied: Applied) -> None:
-    name = json.loads(applied.terraform("output", "-json", "flight_delays"))["stream_names"]["events"]
-    events = [json.dumps({"carrier": "UA", "flight": number, "arrival_delay": 12.5}) for number in range(3)]
-    records = [{"Data": event, "PartitionKey": "UA"} for event in events]
-    assert applied.call("kinesis", "put_records", StreamName=name, Records=records)["FailedRecordCount"] == 0
+# Forty answers of two rows in the log of a state, as a server writes them.
+LOG = """
+import sys
+from datetime import timedelta
+from pathlib import Path
+from flight_delays.serving.prediction_log import PredictionLog
+from tests.appender import NOON, answer
+
+log = PredictionLog(Path(sys.argv[1]) / "prediction_log")
+for hour in range(40):
+    log.append(answer(f"a{hour}", *[NOON + timedelta(hours=hour)] * 2, scores=(0.25, 0.5)))
+log.close()
+"""
+
+
+def test_the_projects_predictions_are_published_to_the_stream_and_read_again(
+    applied: Applied, aws_account: tuple[dict[str, str], Calls], golden_project: Path, tmp_path: Path
+) -> None:
+    """They are folded into the applied bucket, and sent by the project's own verb."""
+    made = json.loads(applied.terraform("output", "-json", "flight_delays"))
+    name, state, other = made["stream_names"]["predictions"], tmp_path / "state", tmp_path / "other"
+
+    def run(*words: object, given: str = "") -> str:
+        command = [str(golden_project / ".venv" / "bin" / str(words[0])), *map(str, words[1:])]
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
+        environment |= aws_account[0] | {"FLIGHT_DELAYS_STATE": str(state), "FLIGHT_DELAYS_STREAM": name}
+        environment |= {"FLIGHT_DELAYS_DATA_URL": made["data_url"]}
+        done = subprocess.run(
+            command, cwd=golden_project, env=environment, input=given, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    run("python", "-c", LOG, state)
+    shutil.copytree(state, other)
+    assert run("flight-delays", "predictions", "ship") == f"sent 80 new answers to the stream {name}\n"
     (shard,) = applied.call("kinesis", "list_shards", StreamName=name)["Shards"]
     start = {"StreamName": name, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
     iterator = applied.call("kinesis", "get_shard_iterator", **start)["ShardIterator"]
-    read = applied.call("kinesis", "get_records", ShardIterator=iterator)["Records"]
-    assert [record["Data"] for record in read] == events
+    lines = [record["Data"] for record in applied.call("kinesis", "get_records", ShardIterator=iterator)["Records"]]
+    assert all(line.endswith("}\n") for line in lines)
+    rows = {(row["request_id"], row["row"]): row["champion_score"] for row in map(json.loads, lines)}
+    assert len(lines) == len(rows) == 80
+    assert rows == {(f"a{hour}", row): score for hour in range(40) for row, score in enumerate((0.25, 0.5))}
+
+    # Again; to a stream that is not there; and by somebody whom AWS does not know, from a state that sent nothing yet.
+    unknown = {"FLIGHT_DELAYS_STREAM": name, "FLIGHT_DELAYS_STATE": str(other), "FLIGHT_DELAYS_DATA_URL": ""}
+    changes = [{}, {"FLIGHT_DELAYS_STREAM": "nothing"}, unknown | {"LET_IN": "0"}]
+    again, missing, denied = json.loads(run("python", "-c", VERBS, "predictions", "ship", given=json.dumps(changes)))
+    assert again == [0, f"sent 0 new answers to the stream {name}\n"]
+    assert missing[1].startswith("error: there is no stream nothing in this region; make it, or correct")
+    assert denied[1].startswith(f"error: AWS denies this process the stream {name} (")
+    assert missing[0] == denied[0] == 1
 
 
 def test_the_endpoint_runs_the_projects_image_and_captures_nothing(applied: Applied) -> None:

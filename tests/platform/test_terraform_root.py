@@ -20,6 +20,7 @@ output "service_account_annotations" { value = { "cloud.example.com/identity" = 
 output "image_registry" { value = "registry.example.org/team" }
 output "data_url" { value = "s3://lake/${var.project}-${var.environment}" }
 output "secret_name" { value = "${var.project}-${var.environment}" }
+output "stream_names" { value = { events = "e", predictions = "${var.project}-${var.environment}-predictions" } }
 """
 KUSTOMIZATION = """
 resources: [objects.yaml]
@@ -117,7 +118,9 @@ def test_what_terraform_made_reaches_the_overlay(
     account, other = (objects["ServiceAccount", name] for name in ("flight-delays", "other"))
     deployment, network = objects["Deployment", "serve"], objects["NetworkPolicy", "object-store"]
     (settings,) = (each for (kind, _), each in objects.items() if kind == "ConfigMap")
-    assert settings["data"] == {"DRAIN_SECONDS": "10", "DATA_URL": "s3://lake/flight-delays-staging"}
+    aws = 'backend "s3"' in (deployed / "terraform" / "versions.tf").read_text(encoding="utf-8")
+    stream = {"STREAM": "flight-delays-staging-predictions"} if aws else {}
+    assert settings["data"] == {"DRAIN_SECONDS": "10", "DATA_URL": "s3://lake/flight-delays-staging"} | stream
     assert [rule["ports"] for rule in network["spec"]["egress"]] == [[{"port": 443, "protocol": "TCP"}]]
     assert account["metadata"]["annotations"] == {"cloud.example.com/identity": "flight-delays-staging"}
     assert "annotations" not in other["metadata"]

@@ -124,6 +124,20 @@ def test_terraform_is_of_the_chosen_cloud(project):
     assert source in files["terraform/main.tf"]
 
 
+def test_only_a_project_for_aws_has_what_publishes_to_kinesis(project):
+    texts = project.texts()
+    words = re.compile(r"\bboto|kinesis|aws[.]txt|stream-predictions", re.I)
+    about = {name for name, text in texts.items() if words.search(text)}
+    code = f"src/{project.answers['package_name']}"
+    files = {"locks/aws.txt", f"{code}/cli/ship.py", f"{code}/monitoring/shipping.py", "tests/code/test_shipping.py"}
+    if project.answers["cloud"] == "aws":
+        where = {"Dockerfile", "Makefile", "README.md", ".env.example", "docs/licences.md", "pyproject.toml"}
+        assert files | where <= about
+    else:
+        assert about == set()
+        assert files.isdisjoint(texts)
+
+
 def test_makefile_lists_its_commands(project, require_tool: Callable[[str], str]):
     make = require_tool("make")
     run = subprocess.run([make], cwd=project.path, capture_output=True, text=True, check=True)

@@ -163,7 +163,9 @@ def partition_rows(root: AnyPath, table: str, day: date) -> int:
     """Return how many rows a partition has, as its file says. Raises DataError when that is no Parquet file."""
     path = partition_path(root, table, day)
     try:
-        return int(pq.read_metadata(readable(path)).num_rows)
+        if isinstance(path, ObjectPath):  # the end of the object only
+            return int(pq.read_metadata(str(path.key), filesystem=path.store).num_rows)
+        return int(pq.read_metadata(path).num_rows)
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{path} cannot be read ({error}); remove it and land its day again") from error
 

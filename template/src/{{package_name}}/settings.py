@@ -223,7 +223,10 @@ def load() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{PREFIX}{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()
-        )
-        raise UserError(f"the environment is wrong: {wrong}; .env.example lists what each variable takes") from error
+        raise refusal(error) from error
+
+
+def refusal(error: ValidationError) -> UserError:
+    """Return what is wrong with the environment, in one sentence per variable."""
+    wrong = "; ".join(f"{PREFIX}{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors())
+    return UserError(f"the environment is wrong: {wrong}; .env.example lists what each variable takes")

@@ -97,6 +97,6 @@ module "flight_delays" {
   cluster      = { oidc_provider_arn = module.cluster.oidc_provider_arn, oidc_issuer = module.cluster.oidc_issuer }
   alarm_emails = var.alarm_emails
   tables       = jsondecode(file("${path.module}/tables.json")) # made by `flight-delays features list --json`
-  streams      = ["predictions", "events"]
+  streams      = ["predictions"]                                # `predictions ship` publishes to it
   sandbox      = var.sandbox
 }

@@ -1,6 +1,8 @@
 """`monitor`: what production did, and what to do about it."""
 
 from datetime import UTC, datetime
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +27,8 @@ def monitor_run(day: Day = None) -> None:
         from ..monitoring.gauges import push
 
         push(url, project.settings.pushgateway_job, gauges)
+    if find_spec(f"{__package__}.ship"):  # of a project for AWS
+        import_module(f"{__package__}.ship").ship_where_named(project.settings)
 
 
 @app.command("act")

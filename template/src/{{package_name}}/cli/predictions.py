@@ -1,5 +1,8 @@
 """`predictions`: what was answered."""
 
+from importlib import import_module
+from importlib.util import find_spec
+
 import typer
 
 from .compose import make_settings
@@ -16,3 +19,7 @@ def predictions_compact() -> None:
     settings = make_settings()
     done = compact(settings.predictions, stores(settings).monitoring)
     print(f"folded {done.rows} new answers; removed {done.removed} files of the log, {done.open} are still written to")
+
+
+if find_spec(f"{__package__}.ship"):  # a project for another cloud than AWS has no such verb
+    import_module(f"{__package__}.ship").add_to(app)

@@ -1,4 +1,4 @@
-# Kinesis data streams: what the service predicted, and the events that feed the streaming views.
+# Kinesis data streams: what the service predicted, for whoever reads a stream and not the lake.
 
 resource "aws_kinesis_stream" "this" {
   for_each = var.streams

@@ -12,7 +12,7 @@ variable "name" {
 variable "streams" {
   type        = set(string)
   description = "The streams to make."
-  default     = ["predictions", "events"]
+  default     = ["predictions"]
   nullable    = false
 
   validation {

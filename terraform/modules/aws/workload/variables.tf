@@ -103,7 +103,7 @@ variable "first_day" {
 
 variable "streams" {
   type        = set(string)
-  description = "The Kinesis streams to make, each paid for by the hour: `predictions`, `events`, both or none."
+  description = "The Kinesis streams to make, each paid for by the hour: `predictions`, which `predictions ship` publishes to; `events`, for a reader of your own."
   default     = []
   nullable    = false
 

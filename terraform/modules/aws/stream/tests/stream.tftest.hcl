@@ -14,8 +14,8 @@ run "makes" {
   }
 
   assert {
-    condition     = keys(output.alarms) == ["events-throttled", "predictions-throttled"]
-    error_message = "Each stream has its alarm."
+    condition     = keys(output.alarms) == ["predictions-throttled"]
+    error_message = "The stream that is made by default has its alarm."
   }
 }
 

@@ -46,6 +46,11 @@ run "production" {
   }
 
   assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.this.policy).Statement : statement.Action if startswith(statement.Sid, "OwnStream")] == [["kinesis:PutRecords"]]
+    error_message = "The project may put records into the stream of its predictions, and nothing else."
+  }
+
+  assert {
     condition     = jsondecode(aws_iam_role.this.assume_role_policy).Statement[0].Condition.StringEquals["oidc.example.org/cluster:sub"] == "system:serviceaccount:flight-delays:flight-delays"
     error_message = "Production has the namespace without a suffix."
   }
