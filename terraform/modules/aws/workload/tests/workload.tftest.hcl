@@ -46,13 +46,19 @@ run "production" {
   }
 
   assert {
-    condition     = [for statement in jsondecode(aws_iam_role_policy.this.policy).Statement : statement.Action if startswith(statement.Sid, "OwnStream")] == [["kinesis:PutRecords"]]
-    error_message = "The project may put records into the stream of its predictions, and nothing else."
+    condition     = jsondecode(aws_iam_role.this.assume_role_policy).Statement[0].Condition.StringEquals["oidc.example.org/cluster:sub"] == "system:serviceaccount:flight-delays:flight-delays"
+    error_message = "Production has the namespace without a suffix."
+  }
+}
+
+run "with_a_stream" {
+  variables {
+    streams = ["predictions"]
   }
 
   assert {
-    condition     = jsondecode(aws_iam_role.this.assume_role_policy).Statement[0].Condition.StringEquals["oidc.example.org/cluster:sub"] == "system:serviceaccount:flight-delays:flight-delays"
-    error_message = "Production has the namespace without a suffix."
+    condition     = [for statement in jsondecode(aws_iam_role_policy.this.policy).Statement : statement.Action if startswith(statement.Sid, "OwnStream")] == [["kinesis:PutRecords"]]
+    error_message = "The project may put records into the stream of its predictions, and nothing else."
   }
 }
 
