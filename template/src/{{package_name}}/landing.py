@@ -55,10 +55,12 @@ def land(con: Backend, sources: Mapping[str, Source], lake: AnyPath, quarantine:
     """
     result = Landing()
     for source in _referenced_first(sources):
-        rows = source.read()
         held = set(partition_days(lake, source.name))
         for day in held.intersection(partition_days(quarantine, source.name)):
             remove_day(quarantine, source.name, day)  # a run was killed after it had published the day
+        if held and not source.daily:
+            continue
+        rows = source.read()
         first = day_of(rows["known_at"].iloc[0])
         wanted = [day for day in days(first, until if source.daily else first + timedelta(days=1)) if day not in held]
         if not wanted:

@@ -7,7 +7,7 @@ the partitions that depend on it, and a killed build goes on where it was.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby, islice
 
 import duckdb
@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 from ibis.common.exceptions import IbisError
 
-from ..engine import DUCKDB, load, over, write_days
+from ..engine import DUCKDB, bind, literal, load, over, write_days
 from ..errors import DataError
 from ..lake import AnyPath, days, fingerprints, midnight, partition_days, partition_path
 from . import provenance
@@ -93,15 +93,24 @@ def _build(
     """Build the partitions of consecutive days in one query, over the source days of all of them."""
     span = list(notes)
     low, high = view.source_days(span[0])[0], view.source_days(span[-1])[-1] + timedelta(days=1)
-    events = events.filter(events.known_at >= midnight(low), events.known_at < midnight(high))
     try:
-        rows = over(con, view.compiled, view.source, events) if con.name == DUCKDB else view.rows(events)
+        rows = _query(con, view, events, midnight(low), midnight(high))
     except (IbisError, duckdb.Error) as error:
         what = f"{lake / view.source} is not what {view.name} reads"
         raise DataError(f"{what} ({_line(error)}); land it again") from error
     written = write_days(con, rows, ("available_at", *view.keys), store, view.name, span)
     while some := list(islice(written, NOTED)):
         provenance.write(store, view, {day: (notes[day], sha256) for day, sha256 in some})
+
+
+def _query(con: Backend, view: FeatureView, events: ir.Table, low: datetime, high: datetime) -> ir.Table | str:
+    """Return the view's rows over the events known in [low, high) (aware)."""
+    if con.name != DUCKDB:
+        return view.rows(events.filter(events.known_at >= low, events.known_at < high))
+    chosen = f"SELECT * FROM {events.get_name()} WHERE known_at >= {literal(low)} AND known_at < {literal(high)}"
+    query = over(view.compiled, view.source, chosen)
+    bind(con, query)
+    return query
 
 
 def _spans(stale: Sequence[date]) -> Iterator[list[date]]:

@@ -119,8 +119,9 @@ def _measure(monitoring: AnyPath, day: date, cohort: pd.DataFrame) -> None:
 def _expect(monitoring: AnyPath, day: date) -> None:
     """Write what to expect of a day, and of each day that has answers and no expectation."""
     known = set(partition_days(monitoring, EXPECTED)) - {day}
+    columns = [*problem.ENTITY, "answered_at", "champion_version", "champion_score"]
     for answered in set(partition_days(monitoring, PREDICTIONS)) - known:
-        answers = latest(read_days(monitoring, PREDICTIONS, [answered]))
+        answers = latest(read_days(monitoring, PREDICTIONS, [answered], columns))
         about = {"version": answers["champion_version"].mode().iloc[0]}
         _write(monitoring, EXPECTED, answered, pd.DataFrame([expected(answers) | about]))
 

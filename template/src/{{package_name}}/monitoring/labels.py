@@ -80,7 +80,7 @@ def _write(
     measure: Callable[[date, pd.DataFrame], None],
 ) -> bool:
     """Write a day's cohort if that changes it, after an event that says so, and return whether it did."""
-    answers = latest(pd.read_parquet(readable(partition_path(monitoring, PREDICTIONS, day)), columns=COLUMNS))
+    answers = latest(read_days(monitoring, PREDICTIONS, [day], COLUMNS).drop(columns="day"))
     cohort = answers.merge(known, on=list(problem.ENTITY), how="left")
     cohort = cohort.assign(label=cohort["label"].astype("boolean"))
     table, path = pa.Table.from_pandas(cohort, preserve_index=False), partition_path(monitoring, COHORTS, day)

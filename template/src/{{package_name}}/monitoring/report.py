@@ -122,7 +122,7 @@ def _render(
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"day": words.day, "number": words.number}
+    environment.filters |= {"day": words.day, "number": words.number, "count": words.count, "times": words.times}
     return environment.get_template("report.html").render(
         title=title,
         theme=THEME,
@@ -149,5 +149,6 @@ def _render(
         decisions=sections.decisions(decisions),
         actions=decisions["action"].value_counts().to_dict(),
         replayed=replay,
+        ways=replayed.WAYS,
         decided_again=len(tables[DECISIONS]) - len(decisions),
     )
