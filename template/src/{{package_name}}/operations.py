@@ -256,7 +256,7 @@ class Project:
 
     def _serving(self, versions: Sequence[Version]) -> dict[str, tuple[str, bundle.Manifest, Path]]:
         """Return the version number, the manifest and the bundle folder of each alias."""
-        serving = {}
+        serving = dict[str, tuple[str, bundle.Manifest, Path]]()
         for version in (version for version in versions if version.aliases):
             folder = self.settings.bundles / folder_name(version)
             if not folder.exists():

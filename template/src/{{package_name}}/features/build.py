@@ -125,14 +125,14 @@ def _line(error: Exception) -> str:
 
 def require_days(root: AnyPath, table: str, since: date, until: date) -> None:
     """Raise DataError when `table` lacks a day of [since, until): a gap would silently make features null."""
-    missing = sorted(set(days(since, until)) - set(partition_days(root, table)))
+    missing = sorted(set(days(since, until)) - set(partition_days(root, table, since, until)))
     if missing:
         raise DataError(f"{root / table} lacks {len(missing)} day(s), the first {missing[0]}; land the data until then")
 
 
 def require_definition(store: AnyPath, view: FeatureView, since: date, until: date) -> None:
     """Raise DataError when a partition in [since, until) was not made by the definition that the code has now."""
-    held = _held(store, view, since, until)
+    held = partition_days(store, view.name, since, until)
     notes = provenance.read(store, view, held)
     for day in held:
         if day not in notes or notes[day]["definition"] != view.definition:
@@ -144,7 +144,7 @@ def require_definition(store: AnyPath, view: FeatureView, since: date, until: da
 def require_current(views: Iterable[FeatureView], lake: AnyPath, store: AnyPath, since: date, until: date) -> None:
     """Raise DataError when a partition in [since, until) is not what the lake and the code would make now."""
     views = list(views)
-    held_of = {view.name: _held(store, view, since, until) for view in views}
+    held_of = {view.name: partition_days(store, view.name, since, until) for view in views}
     content = _content(lake, [(view, held_of[view.name]) for view in views])
     for view in views:
         held = held_of[view.name]
@@ -161,7 +161,3 @@ def _content(lake: AnyPath, wanted: Iterable[tuple[FeatureView, Iterable[date]]]
         needed.setdefault(view.source, set()).update(*map(view.source_days, partitions))
     found = {source: fingerprints(lake, source, source_days) for source, source_days in needed.items()}
     return lambda source, day: found[source].get(day)
-
-
-def _held(store: AnyPath, view: FeatureView, since: date, until: date) -> list[date]:
-    return [day for day in partition_days(store, view.name) if since <= day < until]

@@ -26,7 +26,7 @@ def read_days(monitoring: AnyPath, table: str, days: list[date], columns: Sequen
 
     `columns` chooses some; one that a partition does not have is null there.
     """
-    held = set(partition_days(monitoring, table))
+    held = set(partition_days(monitoring, table, min(days), max(days) + timedelta(days=1))) if days else set()
     parts = []
     for day in (day for day in days if day in held):
         with pq.ParquetFile(readable(partition_path(monitoring, table, day))) as file:

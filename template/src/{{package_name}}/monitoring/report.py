@@ -130,7 +130,8 @@ def _render(
         moved_above=MOVED,
         compared=COMPARED,
         facts=sections.facts(tables),
-        story=sections.story(events),
+        # What was planted has a sentence of its own.
+        story=sections.story([event for event in events if not (replay and event.kind == "fault")]),
         events=events,
         kinds=KINDS,
         served=[
