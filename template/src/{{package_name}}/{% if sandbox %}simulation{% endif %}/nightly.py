@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -69,8 +70,9 @@ class Nightly:
                     text=True,
                 )  # fmt: skip
         assert self._process.stdin
-        self._process.stdin.write(f"{morning}\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended, as `wait` will say
+            self._process.stdin.write(f"{morning}\n")
+            self._process.stdin.flush()
 
     def wait(self) -> Mapping[str, float]:
         """Return what the work that was begun took, by stage, once it is done. Raises UserError when it failed."""
