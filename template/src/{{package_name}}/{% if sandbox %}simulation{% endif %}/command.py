@@ -66,6 +66,8 @@ def run(project: Project, asked: Asked) -> list[Finding]:
     nightly = Nightly({**os.environ, **settings.environment()}, planted, settings.state / "nightly.log")
     online = open_store(settings)
     try:
+        if left:
+            nightly.start()
         server.start()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:

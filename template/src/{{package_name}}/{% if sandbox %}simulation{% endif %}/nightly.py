@@ -60,15 +60,17 @@ class Nightly:
         self._log = log
         self._process: subprocess.Popen[str] | None = None
 
+    def start(self) -> None:
+        """Start the process, which takes seconds until it can work."""
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+
     def begin(self, morning: date) -> None:
         """Let it work for the morning of a UTC day; `wait` says when it has."""
-        if self._process is None:
-            self._log.parent.mkdir(parents=True, exist_ok=True)
-            with self._log.open("ab") as log:
-                self._process = subprocess.Popen(
-                    self._command, env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                    text=True,
-                )  # fmt: skip
+        assert self._process
         assert self._process.stdin
         with suppress(BrokenPipeError):  # it has ended, as `wait` will say
             self._process.stdin.write(f"{morning}\n")
