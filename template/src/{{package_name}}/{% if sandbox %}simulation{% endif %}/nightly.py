@@ -64,8 +64,9 @@ class Nightly:
         """Start the process, which takes seconds until it can work."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
+            pipe = subprocess.PIPE
             self._process = subprocess.Popen(
-                self._command, env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+                self._command, env=self._environment, stdin=pipe, stdout=pipe, stderr=log, text=True
             )
 
     def begin(self, morning: date) -> None:
