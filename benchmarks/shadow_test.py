@@ -33,7 +33,7 @@ SHADOWING = Evidence(
 
 def flights() -> NDArray[np.int64]:
     """Return the real number of flights that were late and that were not, of each day of the year: (days, 2)."""
-    rows = SOURCES[problem.LABEL_SOURCE].read()
+    rows = SOURCES[problem.LABEL_SOURCE].everything()
     days = rows["scheduled_departure"].dt.date
     late = problem.label(rows).groupby(days).agg(["sum", "size"])
     return np.column_stack([late["sum"], late["size"] - late["sum"]])[7:-7]

@@ -69,7 +69,7 @@ def rebuild(lake: Path, folder: Path, path: Path) -> float:
 
 def held(path: Path) -> tuple[dict[str, bytes], int]:
     """Return what the day's flights would read from an online store at the end, and how many values that are."""
-    schedule = SOURCES[REQUEST_SOURCE].read()
+    schedule = SOURCES[REQUEST_SOURCE].everything()
     flights = schedule[schedule["scheduled_departure"].dt.date == END.date()]
     columns = {name: flights[name].to_numpy() for name in REQUEST}
     views = [view.spec for view in STREAMING]

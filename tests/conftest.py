@@ -51,6 +51,20 @@ ANSWERS: dict[str, dict[str, Any]] = {
 }
 
 
+# The files of tests that take the longest begin first, so that no process of `make test` ends long after the others.
+LONGEST = (
+    "project/test_generated.py", "project/test_registry.py", "docs/test_tutorial.py", "platform/test_platform.py",
+    "project/test_spark.py", "project/test_whole_year.py", "platform/test_image.py", "project/test_observability.py",
+    "project/test_year.py", "platform/test_terraform_aws_applied.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of LONGEST first."""
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
 @dataclass(frozen=True)
 class Project:
     """A rendered project: where it is, and the answers in it, the defaults among them."""

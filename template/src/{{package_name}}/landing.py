@@ -21,7 +21,6 @@ from .engine import fetch, read
 from .errors import DataError
 from .lake import (
     AnyPath,
-    day_of,
     days,
     midnight,
     parquet,
@@ -58,13 +57,11 @@ def land(con: Backend, sources: Mapping[str, Source], lake: AnyPath, quarantine:
         held = set(partition_days(lake, source.name))
         for day in held.intersection(partition_days(quarantine, source.name)):
             remove_day(quarantine, source.name, day)  # a run was killed after it had published the day
-        if held and not source.daily:
-            continue
-        rows = source.read()
-        first = day_of(rows["known_at"].iloc[0])
-        wanted = [day for day in days(first, until if source.daily else first + timedelta(days=1)) if day not in held]
+        end = until if source.daily else source.begins + timedelta(days=1)
+        wanted = [day for day in days(source.begins, end) if day not in held]
         if not wanted:
             continue
+        rows = source.read(midnight(wanted[0]), midnight(wanted[-1] + timedelta(days=1)))
         partitions = _partitions(rows, wanted)
         broken = check(con, source, partitions, lake, quarantine)
         for day, partition in partitions.items():
@@ -158,9 +155,8 @@ def _partitions(rows: pd.DataFrame, wanted: list[date]) -> dict[date, pa.Table]:
     """Return the rows of each wanted day. Its `known_at` says to which day a row belongs, whenever it was delivered."""
     lows = rows["known_at"].searchsorted([pd.Timestamp(midnight(day)) for day in wanted])
     highs = rows["known_at"].searchsorted([pd.Timestamp(midnight(day + timedelta(days=1))) for day in wanted])
-    start = lows[0]
-    table = pa.Table.from_pandas(rows.iloc[start : highs[-1]], preserve_index=False)
-    return {day: table.slice(low - start, high - low) for day, low, high in zip(wanted, lows, highs, strict=True)}
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    return {day: table.slice(low, high - low) for day, low, high in zip(wanted, lows, highs, strict=True)}
 
 
 def _quarantine(root: AnyPath, name: str, day: date, rows: pa.Table, violations: list[Violation]) -> str:

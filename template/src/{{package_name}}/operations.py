@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -105,12 +105,11 @@ class Project:
         at = datetime.fromtimestamp(as_of.timestamp() // step * step, UTC)
         views = [view for view in self.views.values() if view.streaming]
         since = at - max((view.ttl for view in views), default=problem.ROUND)
-        events = {}
-        for name in {view.source for view in views}:
-            rows = self.sources[name].read()
-            span = [pd.Timestamp(since - lookback(views)), pd.Timestamp(at)]
-            low, high = rows["known_at"].searchsorted(span, side="right")
-            events[name] = pa.Table.from_pandas(rows, preserve_index=False).slice(low, high - low)
+        span = since - lookback(views), at + timedelta(microseconds=1)  # what became known at `at` counts
+        events = {
+            name: pa.Table.from_pandas(self.sources[name].read(*span), preserve_index=False)
+            for name in {view.source for view in views}
+        }
         MicroBatches(views, online).tick(since, at, events)
         return at
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -11,9 +11,25 @@ import ibis.expr.datatypes as dt
 import pandas as pd
 import pandera.ibis as pa
 
+from .lake import midnight
+
 TABLE = "_to_be_checked"
 WHOLE_UNITS = "whole_units"
 UTC_TIME = dt.Timestamp(timezone="UTC", scale=6)
+
+Read = Callable[[datetime, datetime], pd.DataFrame]
+"""Returns the rows that became known in [since, until), two UTC instants, ordered by `known_at` and key."""
+
+
+def in_memory(rows: Callable[[], pd.DataFrame]) -> Read:
+    """Return how a source is read whose rows are all there, in order. A warehouse is asked for the span instead."""
+
+    def read(since: datetime, until: datetime) -> pd.DataFrame:
+        table = rows()
+        first, last = table["known_at"].searchsorted([pd.Timestamp(since), pd.Timestamp(until)])
+        return table.iloc[first:last]
+
+    return read
 
 
 def _in_range(column: Any, min_value: Any, max_value: Any, include_min: bool, include_max: bool) -> Any:
@@ -67,9 +83,10 @@ class Source:
     """One source table: how to read it and what must hold of it before anything uses it."""
 
     name: str
-    read: Callable[[], pd.DataFrame]
-    """Returns every row of the source, with `known_at` (UTC), ordered by `known_at` and key."""
+    read: Read
     contract: pa.DataFrameSchema
+    begins: date
+    """The UTC day of the first rows that are landed."""
     daily: bool = True
     """False for a small reference table that lands once, on the day it became known."""
     freshness: timedelta | None = None
@@ -82,6 +99,10 @@ class Source:
     def types(self) -> dict[str, dt.DataType]:
         """The columns that its contract asks for, with their types."""
         return {name: column.dtype.type for name, column in self.contract.columns.items()}
+
+    def everything(self) -> pd.DataFrame:
+        """Return all of its rows: for a simulation, whose future is there already."""
+        return self.read(midnight(self.begins), datetime.max.replace(tzinfo=UTC))
 
     @cached_property
     def sound(self) -> str | None:

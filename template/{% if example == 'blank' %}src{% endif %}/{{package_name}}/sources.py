@@ -14,7 +14,8 @@ import pandas as pd
 import pandera.ibis as pa
 
 from . import problem
-from .source import UTC_TIME, Reference, Source
+from .lake import day_of
+from .source import UTC_TIME, Reference, Source, in_memory
 
 BEGINNING = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS = 91
@@ -97,23 +98,25 @@ SOURCES = {
     for source in (
         Source(
             "parcels",
-            _parcels,
+            in_memory(_parcels),
             pa.DataFrameSchema(
                 _parcel_columns() | {"weight": _number(0, 50), "distance": _number(0, 2000)},
                 unique=list(problem.ENTITY),
                 strict=True,
             ),
+            begins=day_of(BEGINNING),
             freshness=timedelta(hours=2),
             volume=(0.5, 2.0),
         ),
         Source(
             "deliveries",
-            _deliveries,
+            in_memory(_deliveries),
             pa.DataFrameSchema(
                 _parcel_columns() | {"delay_minutes": pa.Column(dt.int64, pa.Check.in_range(-720, 720))},
                 unique=list(problem.ENTITY),
                 strict=True,
             ),
+            begins=day_of(BEGINNING),
             freshness=timedelta(hours=2),
             volume=(0.5, 2.0),
             references=(Reference("parcels", {name: name for name in problem.ENTITY}, within=timedelta(days=1)),),

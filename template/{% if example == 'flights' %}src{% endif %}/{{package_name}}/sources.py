@@ -16,12 +16,14 @@ import pandas as pd
 import pandera.ibis as pa
 
 from . import problem
-from .source import UTC_TIME, Reference, Source, whole_units
+from .lake import day_of
+from .source import UTC_TIME, Read, Reference, Source, in_memory, whole_units
 
 FEED_DELAY = timedelta(minutes=5)  # from the event at the airport to the row in our hands
 WEATHER_DELAY = timedelta(minutes=30)  # an hourly observation is published about half an hour after its hour
 SCHEDULE_AHEAD = timedelta(days=1)
 BEGINNING = datetime(2013, 1, 1, tzinfo=UTC)  # reference tables are known from the start
+FIRST = day_of(BEGINNING)
 
 # Four destinations are missing from the airports table; all keep Atlantic time without daylight saving.
 EXTRA_ZONES = {**dict.fromkeys(("SJU", "BQN", "PSE"), "America/Puerto_Rico"), "STT": "America/St_Thomas"}
@@ -117,9 +119,12 @@ def _weather() -> pd.DataFrame:
     return table.sort_values(["known_at", "origin"], ignore_index=True)
 
 
-def _reference(file: str, columns: dict[str, str]) -> pd.DataFrame:
-    table = _raw(file)[list(columns)].rename(columns=columns).assign(known_at=pd.Timestamp(BEGINNING))
-    return table.sort_values(next(iter(columns.values())), ignore_index=True)
+def _reference(file: str, columns: dict[str, str]) -> Read:
+    def rows() -> pd.DataFrame:
+        table = _raw(file)[list(columns)].rename(columns=columns).assign(known_at=pd.Timestamp(BEGINNING))
+        return table.sort_values(next(iter(columns.values())), ignore_index=True)
+
+    return in_memory(rows)
 
 
 def _code(pattern: str, nullable: bool = False) -> pa.Column:
@@ -165,12 +170,13 @@ SOURCES = {
     for source in (
         Source(
             "schedules",
-            _schedules,
+            in_memory(_schedules),
             pa.DataFrameSchema(
                 _flight_columns() | {"dest": _code(AIRPORT), "scheduled_arrival": _time()},
                 unique=list(problem.ENTITY),
                 strict=True,
             ),
+            begins=FIRST - SCHEDULE_AHEAD,
             freshness=timedelta(hours=2),
             volume=(0.5, 1.5),  # Thanksgiving has 0.61
             references=(
@@ -180,20 +186,21 @@ SOURCES = {
         ),
         Source(
             "departures",
-            _departures,
+            in_memory(_departures),
             pa.DataFrameSchema(
                 _flight_columns()
                 | {"departure_delay": pa.Column(dt.int64, pa.Check.in_range(-120, 2880)), "departed_at": _time()},
                 unique=list(problem.ENTITY),
                 strict=True,
             ),
+            begins=FIRST,
             freshness=timedelta(hours=6),  # an evening on which the airports close early
             volume=(0.15, 1.5),  # the blizzard of 9 February has 0.25
             references=(SCHEDULED,),
         ),
         Source(
             "arrivals",
-            _arrivals,
+            in_memory(_arrivals),
             pa.DataFrameSchema(
                 _flight_columns()
                 | {
@@ -204,13 +211,14 @@ SOURCES = {
                 unique=list(problem.ENTITY),
                 strict=True,
             ),
+            begins=FIRST,
             freshness=timedelta(hours=6),
             volume=(0.1, 1.5),  # the blizzard of 9 February has 0.16
             references=(SCHEDULED, DEPARTED),
         ),
         Source(
             "weather",
-            _weather,
+            in_memory(_weather),
             pa.DataFrameSchema(
                 {
                     "origin": _code(AIRPORT),
@@ -228,25 +236,25 @@ SOURCES = {
                 unique=["origin", "observed_at"],
                 strict=True,
             ),
+            begins=FIRST,
             freshness=timedelta(hours=3),
             volume=(0.7, 1.3),  # one airport of three is missing: 0.67
             references=(Reference("airports", {"origin": "airport"}),),
         ),
         Source(
             "airlines",
-            lambda: _reference("airlines.csv", {"carrier": "carrier", "name": "name"}),
+            _reference("airlines.csv", {"carrier": "carrier", "name": "name"}),
             pa.DataFrameSchema(
                 {"carrier": _code(CARRIER), "name": pa.Column(dt.string), "known_at": _time()},
                 unique=["carrier"],
                 strict=True,
             ),
+            begins=FIRST,
             daily=False,
         ),
         Source(
             "airports",
-            lambda: _reference(
-                "airports.csv", {"faa": "airport", "name": "name", "lat": "latitude", "lon": "longitude"}
-            ),
+            _reference("airports.csv", {"faa": "airport", "name": "name", "lat": "latitude", "lon": "longitude"}),
             pa.DataFrameSchema(
                 {
                     "airport": _code(AIRPORT),
@@ -258,11 +266,12 @@ SOURCES = {
                 unique=["airport"],
                 strict=True,
             ),
+            begins=FIRST,
             daily=False,
         ),
         Source(
             "planes",
-            lambda: _reference("planes.csv", {"tailnum": "tailnum", "year": "built", "seats": "seats"}),
+            _reference("planes.csv", {"tailnum": "tailnum", "year": "built", "seats": "seats"}),
             pa.DataFrameSchema(
                 {
                     "tailnum": _code(TAILNUM),
@@ -273,6 +282,7 @@ SOURCES = {
                 unique=["tailnum"],
                 strict=True,
             ),
+            begins=FIRST,
             daily=False,
         ),
     )

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pandas as pd
 
 from ..errors import UserError
 from ..lake import midnight
 from ..problem import LABEL_SOURCE
-from ..source import WHOLE_UNITS, Source
+from ..source import WHOLE_UNITS, Source, in_memory
 from .faults import DAY, Fault, Injection
 
 FACTOR = 1.609344  # kilometres in a mile
@@ -58,7 +58,12 @@ def _units(source: Source) -> list[str]:
 
 
 def _changed(source: Source, change: Change) -> Source:
-    return replace(source, read=lambda: change(source.read()))
+    """Return a source whose rows are changed; a change may look at the day before those that are asked for."""
+
+    def read(since: datetime, until: datetime) -> pd.DataFrame:
+        return in_memory(lambda: change(source.read(since - DAY, until)))(since, until)
+
+    return replace(source, read=read)
 
 
 def _in_other_units(source: Source, first: date, days: int) -> Change:

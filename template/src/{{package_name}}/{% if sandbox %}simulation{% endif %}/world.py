@@ -19,10 +19,10 @@ class World:
     """The sources, read once; nothing of a later time is ever handed out."""
 
     def __init__(self, sources: Mapping[str, Source], views: Iterable[FeatureView]) -> None:
-        rows = {name: sources[name].read() for name in {view.source for view in views if view.streaming}}
+        rows = {name: sources[name].everything() for name in {view.source for view in views if view.streaming}}
         self._known_at = {name: _microseconds(table["known_at"]) for name, table in rows.items()}
         self._streams = {name: pa.Table.from_pandas(table, preserve_index=False) for name, table in rows.items()}
-        requests = sources[problem.REQUEST_SOURCE].read()
+        requests = sources[problem.REQUEST_SOURCE].everything()
         seconds = {name: requests[name].astype("int64") // 1_000_000 for name in problem.INSTANTS}
         self._requests = requests.assign(prediction_time=problem.prediction_time({**requests, **seconds})).sort_values(
             ["prediction_time", *problem.ENTITY], ignore_index=True
