@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from statistics import median
 
-import ibis
 import ibis.expr.types as ir
 import pandera.ibis as pandera_ibis
 import pyarrow as pa
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 from ibis.backends.duckdb import Backend
 from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
 
-from .engine import fetch, read
+from .engine import fetch, fetch_sql, quoted, scan
 from .lake import AnyPath, midnight, partition_days, partition_path, partition_rows
 from .source import TABLE, Reference, Source
 
@@ -75,9 +74,7 @@ def check(
         broken = {day: items for day, items in found.items() if items}
         sound = [day for day in partitions if day not in broken]
         if sound:
-            span = _with_day(span)
-            span = span.filter(span[DAY].isin(sound)) if broken else span
-            broken |= _compare(con, source, span, {day: partitions[day] for day in sound}, lake, quarantine)
+            broken |= _compare(con, source, {day: partitions[day] for day in sound}, lake, quarantine)
         return broken
     finally:
         con.drop_table(SPAN)
@@ -86,27 +83,29 @@ def check(
 def _compare(
     con: Backend,
     source: Source,
-    span: ir.Table,
     partitions: Mapping[date, pa.Table],
     lake: AnyPath,
     quarantine: AnyPath,
 ) -> dict[date, list[Violation]]:
-    """Check freshness, volume, references and keys that came before, of partitions that keep their schema."""
+    """Check freshness, volume, references and keys that came before, of partitions that keep their schema.
+
+    They are in the table SPAN. What is asked of it is written as SQL: to compile an expression costs more than a day.
+    """
     days = list(partitions)
     earlier = [day for day in partition_days(lake, source.name) if days[0] - HISTORY <= day <= days[-1]]
     earlier = [day for day in earlier if day not in partitions]
     usual = {day: partition_rows(lake, source.name, day) for day in earlier}  # and each good day, as it is found
     found: dict[date, list[Violation]] = defaultdict(list)
     for reference in source.references:
-        for day, violation in _orphans(con, reference, span, partitions, lake, quarantine).items():
+        for day, violation in _orphans(con, reference, partitions, lake, quarantine).items():
             found[day].append(violation)
     keys = list(source.contract.unique or ())
-    delivered = _delivered(con, source.name, keys, span, earlier, lake)
-    repeated = _repeated_days(keys, span, delivered)
+    past = scan(con, [partition_path(lake, source.name, day) for day in earlier]) if earlier else ""
+    repeated = _repeated_days(con, keys, _of_days(days), past)
     for day, rows in partitions.items():
         found[day] += _freshness(source, day, rows) + _volume(source, day, rows, usual)
         if again := repeated.get(day, set()) & usual.keys():
-            found[day].append(_repeats(keys, span.filter(span[DAY] == day), delivered, again))
+            found[day].append(_repeats(con, keys, _of_days([day]), _delivered(keys, _of_days(days), past), again))
         if not found[day]:
             usual[day] = rows.num_rows
     return {day: items for day, items in found.items() if items}
@@ -135,7 +134,7 @@ def _violation(error: SchemaError, rows: pa.Table) -> Violation:
     column = error.schema.name or (error.failure_cases if isinstance(error.failure_cases, str) else "row")
     if error.reason_code is SchemaErrorReason.DUPLICATES:
         keys = [key for key in error.schema.unique if key in rows.column_names]  # one may be missing
-        return Violation(", ".join(keys), "not unique", _ordered(error.failure_cases, keys))
+        return Violation(", ".join(keys), "not unique", fetch(error.failure_cases.order_by(["known_at", *keys])))
     return Violation(column, str(error.check), _failed(error, rows))
 
 
@@ -188,12 +187,7 @@ def _volume(source: Source, day: date, rows: pa.Table, usual: Mapping[date, int]
 
 
 def _orphans(
-    con: Backend,
-    reference: Reference,
-    span: ir.Table,
-    partitions: Mapping[date, pa.Table],
-    lake: AnyPath,
-    quarantine: AnyPath,
+    con: Backend, reference: Reference, partitions: Mapping[date, pa.Table], lake: AnyPath, quarantine: AnyPath
 ) -> dict[date, Violation]:
     """Return the days on which more rows than allowed refer to nothing.
 
@@ -207,59 +201,68 @@ def _orphans(
     if not checked:
         return {}
     others = sorted({other for day in checked for other in needed[day]})
-    files = [partition_path(lake, reference.source, other) for other in others]
-    there = _with_day(read(con, files)).select(DAY, *reference.columns.values())
-    there = there.rename({f"_{name}": name for name in there.columns})
-    rows = span.filter(span[DAY].isin(checked), *(span[column].notnull() for column in reference.columns))
-    same = [rows[here] == there[f"_{other}"] for here, other in reference.columns.items()]
-    seen = [there[f"_{DAY}"] <= rows[DAY]]
+    there = _with_day(scan(con, [partition_path(lake, reference.source, other) for other in others]))
+    same = [f"here.{quoted(column)} = there.{quoted(other)}" for column, other in reference.columns.items()]
+    same.append(f"there.{DAY} <= here.{DAY}")
     if reference.within is not None:
-        seen.append(there[f"_{DAY}"] >= rows[DAY] - ibis.interval(days=reference.within.days))
-    orphans = rows.anti_join(there, [*same, *seen])
-    counts = fetch(orphans.group_by(DAY).agg(count=orphans.count())).to_pylist()
+        same.append(f"there.{DAY} >= here.{DAY} - {reference.within.days}")
+    refers = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in reference.columns)
+    here = f"SELECT * FROM ({_of_days(checked)}) WHERE {refers}"
+    orphans = f"SELECT here.* FROM ({here}) AS here ANTI JOIN ({there}) AS there ON {' AND '.join(same)}"
+    counts = fetch_sql(con, f"SELECT {DAY} AS day, count(*) AS count FROM ({orphans}) GROUP BY {DAY}").to_pylist()
     found = {}
-    for day, count in ((item[DAY], item["count"]) for item in counts):
+    for day, count in ((item["day"], item["count"]) for item in counts):
         share = count / partitions[day].num_rows
         if share > reference.misses:
             text = f"reference: {share:.1%} of the rows are not in {reference.source}, bound {reference.misses:.1%}"
-            lost = _ordered(orphans.filter(orphans[DAY] == day).drop(DAY), list(reference.columns))
+            lost = _ordered(con, f"{orphans} WHERE here.{DAY} = {_date(day)}", list(reference.columns))
             found[day] = Violation(", ".join(reference.columns), text, lost, expectation=True)
     return found
 
 
-def _delivered(
-    con: Backend, table: str, keys: list[str], span: ir.Table, earlier: list[date], lake: AnyPath
-) -> ir.Table:
-    """Return the keys and days of the span, and of the days of the lake that it is compared with."""
-    mine = span.select(*keys, DAY)
-    if not earlier:
-        return mine
-    past = _with_day(read(con, [partition_path(lake, table, day) for day in earlier]))
-    return mine.union(past.select(*keys, DAY))
+def _delivered(keys: list[str], span: str, past: str) -> str:
+    """Return the query of the keys and days of the span, and of the days of the lake that it is compared with."""
+    columns = ", ".join([*map(quoted, keys), DAY])
+    parts = [span, _with_day(past)] if past else [span]
+    return " UNION ALL ".join(f"SELECT {columns} FROM ({part})" for part in parts)
 
 
-def _repeated_days(keys: list[str], span: ir.Table, delivered: ir.Table) -> dict[date, set[date]]:
+def _repeated_days(con: Backend, keys: list[str], span: str, past: str) -> dict[date, set[date]]:
     """Return for each day of the span the other days that have a key of it: one partition under two days."""
     if not keys:
         return {}
-    other = delivered.rename({f"_{name}": name for name in delivered.columns})
-    same = [span[key] == other[f"_{key}"] for key in keys]
-    pairs = span.join(other, [*same, span[DAY] != other[f"_{DAY}"]]).select(DAY, f"_{DAY}").distinct()
+    same = " AND ".join(f"mine.{name} = other.{name}" for name in map(quoted, keys))
+    pairs = (
+        f"SELECT DISTINCT mine.{DAY} AS mine, other.{DAY} AS other FROM ({span}) AS mine "
+        f"JOIN ({_delivered(keys, span, past)}) AS other ON {same} AND mine.{DAY} <> other.{DAY}"
+    )
     days: dict[date, set[date]] = defaultdict(set)
-    for pair in fetch(pairs).to_pylist():
-        days[pair[DAY]].add(pair[f"_{DAY}"])
+    for pair in fetch_sql(con, pairs).to_pylist():
+        days[pair["mine"]].add(pair["other"])
     return days
 
 
-def _repeats(keys: list[str], rows: ir.Table, delivered: ir.Table, again: set[date]) -> Violation:
-    lost = _ordered(rows.semi_join(delivered.filter(delivered[DAY].isin(sorted(again))), keys).drop(DAY), keys)
+def _repeats(con: Backend, keys: list[str], rows: str, delivered: str, again: set[date]) -> Violation:
+    same = " AND ".join(f"mine.{name} = other.{name}" for name in map(quoted, keys))
+    before = f"SELECT * FROM ({delivered}) WHERE {DAY} IN ({', '.join(map(_date, sorted(again)))})"
+    lost = _ordered(con, f"SELECT mine.* FROM ({rows}) AS mine SEMI JOIN ({before}) AS other ON {same}", keys)
     text = f"not unique: {lost.num_rows} rows came before, the first on {min(again)}"
     return Violation(", ".join(keys), text, lost)
 
 
-def _ordered(rows: ir.Table, keys: list[str]) -> pa.Table:
-    return fetch(rows.order_by(["known_at", *keys]))
+def _ordered(con: Backend, rows: str, keys: list[str]) -> pa.Table:
+    order = ", ".join(map(quoted, ["known_at", *keys]))
+    return fetch_sql(con, f"SELECT * EXCLUDE ({DAY}) FROM ({rows}) ORDER BY {order}")
 
 
-def _with_day(table: ir.Table) -> ir.Table:
-    return table.mutate(**{DAY: table["known_at"].date()})
+def _of_days(days: list[date]) -> str:
+    """Return the query of those rows of SPAN that became known on some days, with their DAY."""
+    return f"SELECT * FROM ({_with_day(f'SELECT * FROM {SPAN}')}) WHERE {DAY} IN ({', '.join(map(_date, days))})"
+
+
+def _with_day(rows: str) -> str:
+    return f"SELECT *, CAST(known_at AS DATE) AS {DAY} FROM ({rows})"
+
+
+def _date(day: date) -> str:
+    return f"DATE '{day}'"

@@ -124,10 +124,8 @@ def read(con: Backend, files: Sequence[AnyPath]) -> ir.Table:
         from . import spark
 
         return spark.read(con, list(map(str, files)))
-    if objects := [file for file in files if isinstance(file, ObjectPath)]:
-        name = f"objects_{uuid.uuid4().hex}"
-        con.con.register(name, dataset(objects))  # as long as the connection, like what read_parquet makes
-        return con.table(name)
+    if any(isinstance(file, ObjectPath) for file in files):
+        return con.table(_registered(con, files))
     try:
         return con.read_parquet(list(map(str, files)), hive_partitioning=False)
     except duckdb.Error as error:
@@ -145,25 +143,35 @@ def load(con: Backend, files: Sequence[AnyPath]) -> CachedTable:
         raise _unreadable(error) from error
 
 
-def over(con: Backend, query: str, name: str, rows: ir.Table) -> str:
-    """Return a query of DuckDB's SQL over a table of some `name`, with these rows for the table.
-
-    Raises duckdb.Error when the query asks for what the rows do not have.
-    """
-    whole = f'WITH "{name}" AS ({con.compile(rows)}) SELECT * FROM ({query})'
-    con.con.sql(whole)  # binds it, and runs nothing
-    return whole
+def scan(con: Backend, files: Sequence[AnyPath]) -> str:
+    """Return the query of `read` in DuckDB's SQL: text, since to make an expression costs more than to read a day."""
+    if any(isinstance(file, ObjectPath) for file in files):
+        return f"SELECT * FROM {_registered(con, files)}"
+    listed = ", ".join(quoted(str(file), "'") for file in files)
+    return f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false)"
 
 
-def fetch_over(con: Backend, query: str, name: str, rows: ir.Table) -> pa.Table:
-    """Return the rows of a query of DuckDB's SQL over a table of some `name`, with these rows for the table.
+def over(query: str, name: str, rows: str) -> str:
+    """Return a query of DuckDB's SQL over a table of some `name`, with another query's rows for the table."""
+    return f"WITH {quoted(name)} AS ({rows}) SELECT * FROM ({query})"
 
-    Raises DataError as `fetch` does.
-    """
+
+def bind(con: Backend, query: str) -> None:
+    """Raise duckdb.Error when a query of DuckDB's SQL asks for what its tables do not have; it does not run."""
+    con.con.sql(query)
+
+
+def fetch_sql(con: Backend, query: str) -> pa.Table:
+    """Return the rows of a query of DuckDB's SQL. Raises DataError as `fetch` does."""
     try:
-        return con.con.sql(over(con, query, name, rows)).to_arrow_table()
+        return con.con.sql(query).to_arrow_table()
     except duckdb.Error as error:
         raise _unreadable(error) from error
+
+
+def quoted(text: str, mark: str = '"') -> str:
+    """Return a name, or a text with a single mark, as DuckDB's SQL writes it."""
+    return f"{mark}{text.replace(mark, 2 * mark)}{mark}"
 
 
 def seconds(column: Any) -> Any:
@@ -174,6 +182,13 @@ def seconds(column: Any) -> Any:
 def literal(instant: datetime) -> str:
     """Return an aware instant as DuckDB's SQL writes it."""
     return f"TIMESTAMPTZ '{instant.astimezone(UTC).isoformat()}'"
+
+
+def _registered(con: Backend, objects: Sequence[Any]) -> str:
+    """Return the name of a table of the rows of objects, which lasts as long as the connection."""
+    name = f"objects_{uuid.uuid4().hex}"
+    con.con.register(name, dataset(objects))
+    return name
 
 
 def _unreadable(error: Exception) -> DataError:

@@ -143,7 +143,9 @@ def readable(path: AnyPath) -> Path | io.BytesIO:
 def fingerprints(root: AnyPath, table: str, days: Iterable[date]) -> dict[date, str]:
     """Return the sha256 of the partition's file of each of the UTC days that `table` has, in order."""
     wanted = set(days)
-    held = [day for day in partition_days(root, table) if day in wanted] if wanted else []
+    if not wanted:
+        return {}
+    held = [day for day in partition_days(root, table, min(wanted), max(wanted) + timedelta(days=1)) if day in wanted]
     paths = [partition_path(root, table, day) for day in held]
     if isinstance(root, Path):
         return dict(zip(held, map(file_sha256, paths), strict=True))
@@ -170,8 +172,16 @@ def partition_rows(root: AnyPath, table: str, day: date) -> int:
         raise DataError(f"{path} cannot be read ({error}); remove it and land its day again") from error
 
 
-def partition_days(root: AnyPath, table: str) -> list[date]:
-    """Return the UTC days that `table` holds, in order."""
+def partition_days(root: AnyPath, table: str, since: date | None = None, until: date | None = None) -> list[date]:
+    """Return the UTC days in [since, until) that `table` holds, in order; either bound is open when None."""
+    if since and until and isinstance(root, Path):  # a few days are asked for one by one: a year has hundreds
+        asked = f"{root / table}/{DAY}"
+        return [day for day in days(since, until) if os.access(f"{asked}{day}/{FILE}", os.F_OK)]
+    held = _held_days(root, table)
+    return [day for day in held if (since is None or day >= since) and (until is None or day < until)]
+
+
+def _held_days(root: AnyPath, table: str) -> list[date]:
     if isinstance(root, ObjectPath):
         folders = (name.removesuffix(f"/{FILE}") for name in (root / table).below() if name.endswith(f"/{FILE}"))
         return sorted(date.fromisoformat(name.removeprefix(DAY)) for name in folders if name.startswith(DAY))
@@ -190,9 +200,7 @@ def partition_files(root: AnyPath, table: str, since: date | None, until: date |
 
     Raises DataError when there is none: an empty answer would look like a day on which nothing happened.
     """
-    days = [
-        day for day in partition_days(root, table) if (since is None or day >= since) and (until is None or day < until)
-    ]
+    days = partition_days(root, table, since, until)
     if not days:
         span = f"from {since or 'the start'} until {until or 'the end'}"
         raise DataError(f"{root / table} has no partition {span}; land the data and build the features first")

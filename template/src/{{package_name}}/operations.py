@@ -2,9 +2,10 @@
 
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -198,14 +199,9 @@ class Project:
 
     def monitor(self, day: date) -> Decision:
         """Record one UTC day and return what the policy decides."""
-        settings = self.settings
-        serving = self._serving()
-        return daily.run(self.con, settings, self.sources, self.views, serving, self._last_training(day), day)
-
-    def _last_training(self, day: date) -> date:
-        """Return the day that the newest version was trained on; `day` when there is none."""
-        trained = [version.tags[TRAINED_ON] for version in self.registry.versions() if TRAINED_ON in version.tags]
-        return date.fromisoformat(max(trained)) if trained else day
+        versions = self.registry.versions()
+        serving, last_training = self._serving(versions), _last_training(versions, day)
+        return daily.run(self.con, self.settings, self.sources, self.views, serving, last_training, day)
 
     def act(self, day: date, seed: int, now: datetime) -> str:
         """Carry out what was decided of a recorded UTC day, and return one line; what was done is not done again.
@@ -213,12 +209,13 @@ class Project:
         Without any version the first is trained, on what was known before `day`. Raises DataError when the day was not
         monitored, and as `train`.
         """
-        if not self.registry.exists() or not self.registry.versions():
+        known = self.registry.versions() if self.registry.exists() else []
+        if not known:
             version, candidate = self.train(day, seed, {"decided_by": "policy", "reason": "there was no version yet"})
             told = "promote it with `registry promote`" if candidate.passed else "its gates refused it"
             return f"trained version {version.number}, the first; {told}"
-        versions = {alias: version.number for alias, version in self.registry.aliases().items()}
-        decision = daily.standing(self.data.monitoring, day, versions, self._last_training(day))
+        serving = {alias: version.number for version in known for alias in version.aliases}
+        decision = daily.standing(self.data.monitoring, day, serving, _last_training(known, day))
         if decision is None:
             return f"nothing: what was decided of {day} is done, or the versions have changed since"
         event = self.carry_out(day, decision, seed, now)
@@ -252,18 +249,18 @@ class Project:
         """Return what Prometheus is told of a recorded day, None when a later one is recorded: gauges never go back."""
         if day != partition_days(self.data.monitoring, daily.DECISIONS)[-1]:
             return None
-        serving = self._serving()
+        serving = self._serving(self.registry.versions())
         champion = serving[CHAMPION][1] if CHAMPION in serving else None
         return collect(self.settings, self.sources, self.views, champion, day, now)
 
-    def _serving(self) -> dict[str, tuple[str, bundle.Manifest, Path]]:
+    def _serving(self, versions: Sequence[Version]) -> dict[str, tuple[str, bundle.Manifest, Path]]:
         """Return the version number, the manifest and the bundle folder of each alias."""
-        serving = {}
-        for alias, version in self.registry.aliases().items():
+        serving = dict[str, tuple[str, bundle.Manifest, Path]]()
+        for version in (version for version in versions if version.aliases):
             folder = self.settings.bundles / folder_name(version)
             if not folder.exists():
                 self.registry.fetch(version, folder)
-            serving[alias] = (version.number, bundle.verify(folder, version.digest)[0], folder)
+            serving |= dict.fromkeys(version.aliases, (version.number, _manifest(folder, version.digest), folder))
         return serving
 
     def unused(self, newest: int) -> list[Version]:
@@ -301,6 +298,18 @@ class Project:
                 columns = pq.read_table(readable(path), columns=[f"{alias}_version" for alias in ALIASES])
                 found |= {value for column in columns.columns for value in column.unique().to_pylist() if value}
         return found
+
+
+@lru_cache(maxsize=8)
+def _manifest(folder: Path, digest: str) -> bundle.Manifest:
+    """Return the manifest of a bundle whose every byte was looked at once in this process."""
+    return bundle.verify(folder, digest)[0]
+
+
+def _last_training(versions: Sequence[Version], day: date) -> date:
+    """Return the day that the newest version was trained on; `day` when there is none."""
+    trained = [version.tags[TRAINED_ON] for version in versions if TRAINED_ON in version.tags]
+    return date.fromisoformat(max(trained)) if trained else day
 
 
 def _evidence(candidate: Candidate, tags: Mapping[str, str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ the partitions that depend on it, and a killed build goes on where it was.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby, islice
 
 import duckdb
@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 from ibis.common.exceptions import IbisError
 
-from ..engine import DUCKDB, load, over, write_days
+from ..engine import DUCKDB, bind, literal, load, over, write_days
 from ..errors import DataError
 from ..lake import AnyPath, days, fingerprints, midnight, partition_days, partition_path
 from . import provenance
@@ -93,15 +93,24 @@ def _build(
     """Build the partitions of consecutive days in one query, over the source days of all of them."""
     span = list(notes)
     low, high = view.source_days(span[0])[0], view.source_days(span[-1])[-1] + timedelta(days=1)
-    events = events.filter(events.known_at >= midnight(low), events.known_at < midnight(high))
     try:
-        rows = over(con, view.compiled, view.source, events) if con.name == DUCKDB else view.rows(events)
+        rows = _query(con, view, events, midnight(low), midnight(high))
     except (IbisError, duckdb.Error) as error:
         what = f"{lake / view.source} is not what {view.name} reads"
         raise DataError(f"{what} ({_line(error)}); land it again") from error
     written = write_days(con, rows, ("available_at", *view.keys), store, view.name, span)
     while some := list(islice(written, NOTED)):
         provenance.write(store, view, {day: (notes[day], sha256) for day, sha256 in some})
+
+
+def _query(con: Backend, view: FeatureView, events: ir.Table, low: datetime, high: datetime) -> ir.Table | str:
+    """Return the view's rows over the events known in [low, high) (aware)."""
+    if con.name != DUCKDB:
+        return view.rows(events.filter(events.known_at >= low, events.known_at < high))
+    chosen = f"SELECT * FROM {events.get_name()} WHERE known_at >= {literal(low)} AND known_at < {literal(high)}"
+    query = over(view.compiled, view.source, chosen)
+    bind(con, query)
+    return query
 
 
 def _spans(stale: Sequence[date]) -> Iterator[list[date]]:
@@ -116,14 +125,14 @@ def _line(error: Exception) -> str:
 
 def require_days(root: AnyPath, table: str, since: date, until: date) -> None:
     """Raise DataError when `table` lacks a day of [since, until): a gap would silently make features null."""
-    missing = sorted(set(days(since, until)) - set(partition_days(root, table)))
+    missing = sorted(set(days(since, until)) - set(partition_days(root, table, since, until)))
     if missing:
         raise DataError(f"{root / table} lacks {len(missing)} day(s), the first {missing[0]}; land the data until then")
 
 
 def require_definition(store: AnyPath, view: FeatureView, since: date, until: date) -> None:
     """Raise DataError when a partition in [since, until) was not made by the definition that the code has now."""
-    held = _held(store, view, since, until)
+    held = partition_days(store, view.name, since, until)
     notes = provenance.read(store, view, held)
     for day in held:
         if day not in notes or notes[day]["definition"] != view.definition:
@@ -135,7 +144,7 @@ def require_definition(store: AnyPath, view: FeatureView, since: date, until: da
 def require_current(views: Iterable[FeatureView], lake: AnyPath, store: AnyPath, since: date, until: date) -> None:
     """Raise DataError when a partition in [since, until) is not what the lake and the code would make now."""
     views = list(views)
-    held_of = {view.name: _held(store, view, since, until) for view in views}
+    held_of = {view.name: partition_days(store, view.name, since, until) for view in views}
     content = _content(lake, [(view, held_of[view.name]) for view in views])
     for view in views:
         held = held_of[view.name]
@@ -152,7 +161,3 @@ def _content(lake: AnyPath, wanted: Iterable[tuple[FeatureView, Iterable[date]]]
         needed.setdefault(view.source, set()).update(*map(view.source_days, partitions))
     found = {source: fingerprints(lake, source, source_days) for source, source_days in needed.items()}
     return lambda source, day: found[source].get(day)
-
-
-def _held(store: AnyPath, view: FeatureView, since: date, until: date) -> list[date]:
-    return [day for day in partition_days(store, view.name) if since <= day < until]

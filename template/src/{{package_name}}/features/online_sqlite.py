@@ -98,16 +98,19 @@ class SqliteStore(OnlineStore):
     def _write(self, view: ViewSpec, rows: list[tuple[str, bytes]]) -> None:
         table, column = _quoted(_table(view.keys)), _quoted(_column(view))
         with self._transaction():
-            if (_table(view.keys), _column(view)) not in self._columns():
+            try:
+                self._connection.executemany(
+                    f"INSERT INTO {table} (key, {column}) VALUES (?, ?) "
+                    f"ON CONFLICT (key) DO UPDATE SET {column} = excluded.{column} "
+                    f"WHERE {column} IS NULL OR substr(excluded.{column}, 1, 8) >= substr({column}, 1, 8)",
+                    rows,
+                )
+            except sqlite3.OperationalError as error:
+                if (_table(view.keys), _column(view)) in self._columns():
+                    raise
                 raise DataError(
                     f"{self._path} holds another definition of {view.name}; publish the features of this code"
-                )
-            self._connection.executemany(
-                f"INSERT INTO {table} (key, {column}) VALUES (?, ?) "
-                f"ON CONFLICT (key) DO UPDATE SET {column} = excluded.{column} "
-                f"WHERE {column} IS NULL OR substr(excluded.{column}, 1, 8) >= substr({column}, 1, 8)",
-                rows,
-            )
+                ) from error
 
     def _fetch(self, query: str, encoded: Sequence[str | None]) -> list[bytes]:
         return [records for (records,) in self._connection.execute(query, encoded)]

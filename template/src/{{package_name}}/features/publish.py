@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
-from ..engine import fetch, read
+from ..engine import fetch_sql, literal, quoted, scan
 from ..errors import DataError
 from ..lake import AnyPath, day_of, partition_days, partition_files
 from .build import require_definition
@@ -31,10 +31,10 @@ def publish(con: Backend, views: Iterable[FeatureView], store: AnyPath, online: 
         if not any(first <= day <= last for day in built):
             continue
         require_definition(store, view, first, last + timedelta(days=1))
-        rows = read(con, partition_files(store, view.name, first, last + timedelta(days=1)))
-        rows = rows.filter(rows.available_at <= as_of)
-        newest = rows.available_at.max().over(group_by=list(view.keys))
-        online.write(view.spec, records(view, fetch(rows.filter(rows.available_at == newest))))
+        rows = scan(con, partition_files(store, view.name, first, last + timedelta(days=1)))
+        newest = f"max(available_at) OVER (PARTITION BY {', '.join(map(quoted, view.keys))})"
+        known = f"SELECT * FROM ({rows}) WHERE available_at <= {literal(as_of)} QUALIFY available_at = {newest}"
+        online.write(view.spec, records(view, fetch_sql(con, known)))
 
 
 def records(view: FeatureView, table: pa.Table) -> Iterator[tuple[tuple[Any, ...], int, Sequence[float | None]]]:

@@ -1,13 +1,15 @@
 """Micro-batches: the streaming views' own expressions, run every round over the few events that their windows hold."""
 
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
+from ..bundle import ViewSpec
 from ..engine import connect, literal
 from .feature_view import FeatureView
-from .online import OnlineStore
+from .online import Key, OnlineStore
 
 TRIM_EVERY = timedelta(hours=2)  # of the clock; forgetting at every tick would cost more than it saves
 
@@ -27,6 +29,7 @@ class MicroBatches:
         self._lookback: dict[str, timedelta] = {}
         for view, _ in self._views:
             self._lookback[view.source] = max(view.lookback, self._lookback.get(view.source, timedelta(0)))
+        self._made: deque[tuple[ViewSpec, list[tuple[Key, int, Sequence[float | None]]]]] = deque()
         self._prepared = False
         self._trimmed = datetime.min.replace(tzinfo=UTC)
         online.define(spec for _, spec in self._views)
@@ -37,6 +40,11 @@ class MicroBatches:
         `events` holds, per source, the events that became known in (since, now]; the first tick also needs those of
         (since - lookback(views), since].
         """
+        self.compute(since, now, events)
+        self.publish()
+
+    def compute(self, since: datetime, now: datetime, events: Mapping[str, pa.Table]) -> None:
+        """Make the rows of a tick, and keep them until `publish`."""
         run = self._engine.con.execute
         for source in self._lookback:
             self._fold(source, events[source])
@@ -47,11 +55,17 @@ class MicroBatches:
                 continue  # each of its rows is made by an event, and there was none
             rows = run(f"EXECUTE {view.name}({literal(since)}, {literal(now)})").fetchall()
             width = len(view.keys)
-            self._online.write(spec, ((row[:width], row[width], row[width + 1 :]) for row in rows))
+            self._made.append((spec, [(row[:width], row[width], row[width + 1 :]) for row in rows]))
         if now - self._trimmed >= TRIM_EVERY:
             for source, reach in self._lookback.items():
                 run(f"DELETE FROM {source} WHERE known_at <= {literal(now - reach)}").fetchall()
             self._trimmed = now
+
+    def publish(self) -> None:
+        """Write what was computed since the last time to the online store, in order. Raises DataError, and keeps it."""
+        while self._made:
+            self._online.write(*self._made[0])
+            self._made.popleft()
 
     def _fold(self, source: str, events: pa.Table) -> None:
         if not self._prepared:

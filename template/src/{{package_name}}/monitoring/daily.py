@@ -32,8 +32,10 @@ EXPECTED = "expected"
 DRIFT = "drift"
 DECISIONS = "decisions"
 WINDOW = problem.POLICY.recent_days
+MOST = {"challenger": problem.POLICY.shadow_days_most, "previous": problem.POLICY.rollback_days_most}
+MISSING = 28
 # Days that are read to compare two versions: as many as the policy looks at, and four weeks that may be missing.
-COMPARED = max(problem.POLICY.shadow_days_most, problem.POLICY.rollback_days_most) + 28
+COMPARED = max(MOST.values()) + MISSING
 HELD = 28  # days back in which a partition in quarantine still stops retraining
 DAY = timedelta(days=1)
 Serving = Mapping[str, tuple[str, bundle.Manifest, Path]]
@@ -119,8 +121,9 @@ def _measure(monitoring: AnyPath, day: date, cohort: pd.DataFrame) -> None:
 def _expect(monitoring: AnyPath, day: date) -> None:
     """Write what to expect of a day, and of each day that has answers and no expectation."""
     known = set(partition_days(monitoring, EXPECTED)) - {day}
+    columns = [*problem.ENTITY, "answered_at", "champion_version", "champion_score"]
     for answered in set(partition_days(monitoring, PREDICTIONS)) - known:
-        answers = latest(read_days(monitoring, PREDICTIONS, [answered]))
+        answers = latest(read_days(monitoring, PREDICTIONS, [answered], columns))
         about = {"version": answers["champion_version"].mode().iloc[0]}
         _write(monitoring, EXPECTED, answered, pd.DataFrame([expected(answers) | about]))
 
@@ -169,7 +172,8 @@ def _service(monitoring: AnyPath, day: date) -> dict[str, Any]:
 
 def _model(monitoring: AnyPath, serving: Serving, until: date) -> dict[str, Any]:
     matured = [cohort for cohort in partition_days(monitoring, COHORTS) if cohort <= until]
-    cohorts = read_days(monitoring, COHORTS, matured[-COMPARED:], ["label", *SCORES])
+    compared = MISSING + max((MOST[alias] for alias in MOST.keys() & serving.keys()), default=WINDOW)
+    cohorts = read_days(monitoring, COHORTS, matured[-compared:], ["label", *SCORES])
     champion = serving["champion"][0] if "champion" in serving else None
     mine = cohorts[cohorts["champion_version"] == champion] if len(cohorts) else cohorts
     whole = _whole_days(cohorts, mine)
@@ -178,7 +182,8 @@ def _model(monitoring: AnyPath, serving: Serving, until: date) -> dict[str, Any]
     for alias in gains.keys() & serving.keys():
         if len(mine):
             rows = mine[(mine[f"{alias}_version"] == serving[alias][0]) & mine["day"].isin(whole)]
-            gains[alias] = daily_gains(rows, alias).tolist()
+            first = rows["day"].unique()[: MOST[alias] + 1]  # with one more, its time is over
+            gains[alias] = daily_gains(rows[rows["day"].isin(first)], alias).tolist()
     return {
         "recent": realised(recent) if len(recent) else {"coverage": 0.0, "count": 0.0},
         "recent_days": min(WINDOW, len(whole)),

@@ -26,7 +26,7 @@ def read_days(monitoring: AnyPath, table: str, days: list[date], columns: Sequen
 
     `columns` chooses some; one that a partition does not have is null there.
     """
-    held = set(partition_days(monitoring, table))
+    held = set(partition_days(monitoring, table, min(days), max(days) + timedelta(days=1))) if days else set()
     parts = []
     for day in (day for day in days if day in held):
         with pq.ParquetFile(readable(partition_path(monitoring, table, day))) as file:
@@ -80,7 +80,7 @@ def _write(
     measure: Callable[[date, pd.DataFrame], None],
 ) -> bool:
     """Write a day's cohort if that changes it, after an event that says so, and return whether it did."""
-    answers = latest(pd.read_parquet(readable(partition_path(monitoring, PREDICTIONS, day)), columns=COLUMNS))
+    answers = latest(read_days(monitoring, PREDICTIONS, [day], COLUMNS).drop(columns="day"))
     cohort = answers.merge(known, on=list(problem.ENTITY), how="left")
     cohort = cohort.assign(label=cohort["label"].astype("boolean"))
     table, path = pa.Table.from_pandas(cohort, preserve_index=False), partition_path(monitoring, COHORTS, day)

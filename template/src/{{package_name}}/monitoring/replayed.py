@@ -11,6 +11,12 @@ from ..errors import DataError
 from ..lake import replace_file
 
 FILE = "replayed.json"
+# The ways to retrain that are compared.
+WAYS = {
+    "loop": "what served",
+    "calendar": "a new model on the first of each month, which serves at once",
+    "frozen": "the first model throughout",
+}
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def _render(
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"day": words.day, "number": words.number}
+    environment.filters |= {"day": words.day, "number": words.number, "count": words.count, "times": words.times}
     return environment.get_template("report.html").render(
         title=title,
         theme=THEME,
@@ -130,7 +130,8 @@ def _render(
         moved_above=MOVED,
         compared=COMPARED,
         facts=sections.facts(tables),
-        story=sections.story(events),
+        # What was planted has a sentence of its own.
+        story=sections.story([event for event in events if not (replay and event.kind == "fault")]),
         events=events,
         kinds=KINDS,
         served=[
@@ -149,5 +150,6 @@ def _render(
         decisions=sections.decisions(decisions),
         actions=decisions["action"].value_counts().to_dict(),
         replayed=replay,
+        ways=replayed.WAYS,
         decided_again=len(tables[DECISIONS]) - len(decisions),
     )

@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 
+import ibis
 import pandas as pd
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from .. import problem
-from ..engine import DUCKDB, fetch, fetch_over, read, seconds
+from ..engine import DUCKDB, fetch, fetch_sql, over, read, scan, seconds
 from ..errors import DataError
 from ..features.build import require_current, require_days, require_definition
 from ..features.feature_view import FeatureView
 from ..features.join import ROWS, compiled, point_in_time
 from ..lake import AnyPath, day_of, midnight, partition_days, partition_files
+from ..sources import SOURCES
 
 TEST = VALIDATION = timedelta(days=7)
 
@@ -58,12 +61,18 @@ def request_rows(con: Backend, lake: AnyPath, since: date, until: date) -> pd.Da
 
 def labels(con: Backend, lake: AnyPath, since: date, until: date) -> pd.DataFrame:
     """Return `problem.ENTITY` and `label` (bool) for each label known in [since, until) (UTC days), in that order."""
-    table = read(con, partition_files(lake, problem.LABEL_SOURCE, since, until))
-    keys = {name: seconds(table[name]) if name in problem.INSTANTS else table[name] for name in problem.ENTITY}
-    table = table.select(**keys, label=problem.label(table), known_at=table["known_at"]).order_by("known_at")
-    table = table.drop("known_at")
-    known: pd.DataFrame = fetch(table).to_pandas()
+    files = partition_files(lake, problem.LABEL_SOURCE, since, until)
+    known: pd.DataFrame = fetch_sql(con, over(_labels(), problem.LABEL_SOURCE, scan(con, files))).to_pandas()
     return known
+
+
+@cache
+def _labels() -> str:
+    """Return the query of `labels` in DuckDB's SQL, over a table of the source's name."""
+    table = ibis.table(SOURCES[problem.LABEL_SOURCE].types, name=problem.LABEL_SOURCE)
+    keys = {name: seconds(table[name]) if name in problem.INSTANTS else table[name] for name in problem.ENTITY}
+    known = table.select(**keys, label=problem.label(table), known_at=table["known_at"]).order_by("known_at")
+    return str(ibis.to_sql(known.drop("known_at"), dialect="duckdb"))
 
 
 def with_features(con: Backend, views: Sequence[FeatureView], store: AnyPath, rows: pd.DataFrame) -> pd.DataFrame:
@@ -98,11 +107,12 @@ def _with_features(con: Backend, views: Sequence[FeatureView], store: AnyPath, r
             held = partition_days(store, view.name)
             first = pd.to_datetime(keyed["prediction_time"].min(), unit="s").date()
             require_days(store, view.name, max(first, held[0] if held else date.min), until - timedelta(days=1))
-            values = read(con, partition_files(store, view.name, since, until))
+            files = partition_files(store, view.name, since, until)
             if con.name == DUCKDB:
-                joined = fetch_over(con, compiled(view, rows_asked.schema.remove_metadata()), view.name, values)
+                query = compiled(view, rows_asked.schema.remove_metadata())
+                joined = fetch_sql(con, over(query, view.name, scan(con, files)))
             else:
-                joined = fetch(point_in_time(con.table(ROWS), view, values))
+                joined = fetch(point_in_time(con.table(ROWS), view, read(con, files)))
             found.append(joined.to_pandas().set_index("row").reindex(keyed.index))
     finally:
         con.drop_table(ROWS)

@@ -15,9 +15,15 @@ BINS = 10  # of a calibration error
 
 
 def auc(labels: Labels, scores: Scores) -> float:
-    """Return the area under the ROC curve; NaN when only one class is there, or a score is NaN."""
-    known = 0 < labels.sum() < len(labels) and not np.isnan(scores).any()
-    return float(roc_auc_score(labels, scores)) if known else float("nan")
+    """Return the area under the ROC curve; NaN when only one class is there, or a score is NaN.
+
+    By the ranks (Mann and Whitney): scikit-learn draws the curve first, and monitoring asks for hundreds in an evening.
+    """
+    positives = int(labels.sum())
+    if not 0 < positives < len(labels) or np.isnan(scores).any():
+        return float("nan")
+    above = rankdata(scores)[labels].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * (len(labels) - positives)))
 
 
 def auc_interval(labels: Labels, scores: Scores, clusters: NDArray[np.generic] | None = None) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """The replay as a command: start the server, replay, judge, and always end what was started."""
 
+import os
 import resource
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from .deliveries import measured, streamed
 from .detection import detect, findings, unfounded
 from .faults import Fault, Injection, schedule
 from .incidents import require
+from .nightly import Nightly
 from .progress import Outcome
 from .replay import Replay
 from .rivals import compare
@@ -61,8 +63,11 @@ def run(project: Project, asked: Asked) -> list[Finding]:
     left = list(days(outcome.day + timedelta(days=1) if outcome.day else asked.since, asked.until + timedelta(days=1)))
     console = Console(highlight=False, soft_wrap=True)
     server = Server(settings.environment(), settings.state / "server.log")
+    nightly = Nightly({**os.environ, **settings.environment()}, planted, settings.state / "nightly.log")
     online = open_store(settings)
     try:
+        if left:
+            nightly.start()
         server.start()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
@@ -74,14 +79,16 @@ def run(project: Project, asked: Asked) -> list[Finding]:
 
             if left:
                 world = World(streamed(project.sources, planted), project.views.values())
-                Replay(project, server, online, world, planted, asked.seed, console.print, outcome).run(left, finished)
+                replay = Replay(project, server, nightly, online, world, planted, asked.seed, console.print, outcome)
+                replay.run(left, finished)
         held = judge(
             _observe(project, server, outcome, list(days(asked.since, asked.until + timedelta(days=1)))), expected
         )
     finally:
         server.stop()
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)  # without the nightly job, which counts its own
+        nightly.stop()
         online.close()
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
         outcome.seconds[SERVER] = outcome.seconds.get(SERVER, 0.0) + used.ru_utime + used.ru_stime
     _keep(project, asked, planted, outcome)
     summary = _summary(project, asked, planted, outcome, console.print)

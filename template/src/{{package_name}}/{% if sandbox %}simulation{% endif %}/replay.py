@@ -1,13 +1,14 @@
 """Replay days of the past against the running server, with a virtual clock, and let the loop act on what it sees.
 
-Each UTC day: at 06:00 yesterday's partitions land and become features; every round folds the events known by then
-into the stream views and asks, over HTTP, for the predictions that are due; at midnight labels mature, the day is
+Each UTC day: by 06:00 yesterday's partitions have landed and become features; every round folds the events known by
+then into the stream views and asks, over HTTP, for the predictions that are due; at midnight labels mature, the day is
 monitored, the policy decides, and its decision is carried out. The replay itself decides nothing. A day that was cut
 off by a kill is replayed whole: nothing that was decided, trained or promoted in it is so twice.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -23,20 +24,23 @@ from ..features.stream import MicroBatches, lookback
 from ..features.views import BATCH_DELAY
 from ..lake import midnight
 from ..monitoring.events import Event, record
+from ..monitoring.labels import read_days
 from ..monitoring.policy import Action, Cause, Decision
-from ..monitoring.predictions import read_predictions
+from ..monitoring.predictions import PREDICTIONS
 from ..operations import TRAINED_ON, Project
 from ..registry.client import CHALLENGER, CHAMPION, PREVIOUS
 from .deliveries import delivered
 from .faults import LASTS, Fault, Injection, wrong_join
 from .incidents import Incidents
+from .nightly import Nightly
 from .progress import Outcome
 from .server import Server
 from .watch import Watch
 from .world import World
 
-CORRECTED = timedelta(days=14)  # how late a partition may come and still become features, as of a nightly job
 ATTEMPTS = 3
+# What moves an alias, and the alias without which it was done already, before the replay was killed.
+MOVES = {Action.PROMOTE: CHALLENGER, Action.REFUSE: CHALLENGER, Action.ROLL_BACK: PREVIOUS}
 
 
 @dataclass
@@ -45,6 +49,7 @@ class Replay:
 
     project: Project
     server: Server
+    nightly: Nightly
     online: OnlineStore
     world: World
     injections: Sequence[Injection]
@@ -54,16 +59,19 @@ class Replay:
     _now: datetime = field(init=False)
     _folded: datetime = field(init=False)
     """Events known until here are in the stream's windows."""
-    _ticked: datetime = field(init=False)
-    """What became available until here is in the online store."""
+    _computed: datetime = field(init=False)
+    """The streaming views' rows of until here are made."""
     _batches: MicroBatches = field(init=False)
     _watch: Watch = field(init=False)
     _incidents: Incidents = field(init=False)
+    _pool: ThreadPoolExecutor = field(init=False)
+    """Asks the server."""
 
     def __post_init__(self) -> None:
         """Look at the service as somebody outside would."""
         settings = self.project.settings
         self._incidents = Incidents(settings, self.server)
+        self._pool = ThreadPoolExecutor(1)
         self._watch = Watch(self.server, self.project.registry, settings.slow_seconds, self._page)
 
     def run(self, days: Sequence[date], finished: Callable[[date], None]) -> Outcome:
@@ -75,6 +83,7 @@ class Replay:
                 self.outcome.day = day
                 finished(day)
         finally:
+            self._pool.shutdown()
             for fault in LASTS:
                 self._incidents.end(fault)
         return self.outcome
@@ -82,11 +91,11 @@ class Replay:
     def _prepare(self, since: date) -> None:
         """Land and build what is missing before the first day, and bring the online store to its first instant."""
         with self._stage("land"):
-            self._delivering(since).land(since)
+            replace(self.project, sources=delivered(self.project.sources, self.injections, since)).land(since)
         with self._stage("build"):
             self.project.build(until=since)
         # One round early, so that the first tick publishes the rows of midnight itself.
-        self._now = self._ticked = midnight(since) - problem.ROUND
+        self._now = self._computed = midnight(since) - problem.ROUND
         self.online.clear()
         with self._stage("publish"):
             self.project.publish(self.online, self._now)
@@ -101,11 +110,13 @@ class Replay:
 
     def _day(self, day: date) -> None:
         end = midnight(day) + timedelta(days=1)
+        self.nightly.begin(day)
         received: dict[tuple[Any, ...], float] = {}
         morning = False
         planted = [item for item in self.injections if item.day == day and item.fault.cause is Cause.SERVICE]
         ends: dict[Fault, datetime] = {}
-        for at, rows in self.world.due(day).items():
+        rounds = self.world.due(day)
+        for (at, rows), after in zip(rounds.items(), [*rounds, end][1:], strict=True):
             if not morning and at >= midnight(day) + BATCH_DELAY:
                 self._morning(day)
                 morning = True
@@ -118,55 +129,46 @@ class Replay:
                 ends[item.fault] = at + LASTS.get(item.fault, timedelta(0))
                 planted.remove(item)
             self._tick(at)
-            self._ask(day, rows, received)
+            self._ask(day, rows, received, after)
         for fault in ends:
             self._incidents.end(fault)
         if not morning:
             self._morning(day)
         self._tick(end)
-        self._check_log(day, received)
-        self._evening(day)
+        self._evening(day, received)
 
     def _tick(self, at: datetime) -> None:
-        """Move the clock to `at` and fold what became known by then into the stream views, once the store is there."""
+        """Move the clock to `at` and publish what the events known by then make, once the store is there."""
         self._now = at
-        if self._incidents.store_away:
-            return
-        with self._stage("stream ticks"):
-            self._batches.tick(self._ticked, at, self.world.events(self._folded, at))
-        self._ticked = self._folded = at
+        self._compute(at)
+        if not self._incidents.store_away:
+            with self._stage("stream ticks"):
+                self._batches.publish()
+
+    def _compute(self, until: datetime) -> None:
+        """Make the rows of the streaming views that become available until then; nobody sees them before a tick."""
+        if until > self._computed:
+            with self._stage("stream ticks", time.thread_time):
+                self._batches.compute(self._computed, until, self.world.events(self._folded, until))
+            self._computed = self._folded = until
 
     def _morning(self, day: date) -> None:
         for item in self.injections:
             if item.day + timedelta(days=1) == day and item.fault.cause in (Cause.DATA, Cause.FRESHNESS):
                 self._event("fault", "", f"{item.fault} in the delivery of {item.day}")
-        with self._stage("land"):
-            self._delivering(day).land(day)
-        with self._stage("build"):
-            self.project.build(day - CORRECTED, day)
+        for stage, seconds in self.nightly.wait().items():
+            self._count(stage, seconds)
         with self._stage("publish"):
             self.project.publish(self.online, midnight(day) + BATCH_DELAY, streaming=False)
 
-    def _delivering(self, day: date) -> Project:
-        """Return the project as its sources deliver to it on the morning of a day."""
-        return replace(self.project, sources=delivered(self.project.sources, self.injections, day))
-
-    def _ask(self, day: date, rows: list[dict[str, Any]], received: dict[tuple[Any, ...], float]) -> None:
-        """Ask for one round's predictions; a refused or broken request is counted and asked again."""
-        with self._stage("requests"):
-            for attempt in range(1, ATTEMPTS + 1):
-                began = time.monotonic()
-                try:
-                    answer = self.server.predict(rows)
-                    break
-                except httpx.HTTPError as error:
-                    self.outcome.failed += 1
-                    self._watch.unanswered(error)
-                    if attempt == ATTEMPTS:
-                        raise UserError(f"the server gave no answer in {ATTEMPTS} attempts ({error})") from error
-                    self.server.start_again()
-                    time.sleep(0.2 * attempt)
-            self._watch.look(time.monotonic() - began, answer["degraded"])
+    def _ask(
+        self, day: date, rows: list[dict[str, Any]], received: dict[tuple[Any, ...], float], after: datetime
+    ) -> None:
+        """Ask for one round's predictions, and make the rows of the tick `after` while the server answers."""
+        asked = self._pool.submit(self._answer, rows)
+        self._compute(after)
+        seconds, answer = asked.result()
+        self._watch.look(seconds, answer["degraded"])
         version = answer["model"]["version"]
         first, _ = self.outcome.served.get(version, (day, day))
         self.outcome.served[version] = (first, day)
@@ -174,10 +176,28 @@ class Replay:
         for row, prediction in zip(rows, answer["predictions"], strict=True):
             received[tuple(row[name] for name in problem.ENTITY)] = prediction[problem.SCORE]
 
+    def _answer(self, rows: list[dict[str, Any]]) -> tuple[float, dict[str, Any]]:
+        """Return how long an answer took, and what it is; a refused or broken request is counted and asked again."""
+        attempt = 0
+        with self._stage("requests", time.thread_time):
+            while True:
+                began = time.monotonic()
+                try:
+                    answer = self.server.predict(rows)
+                    return time.monotonic() - began, answer
+                except httpx.HTTPError as error:
+                    attempt += 1
+                    self.outcome.failed += 1
+                    self._watch.unanswered(error)
+                    if attempt == ATTEMPTS:
+                        raise UserError(f"the server gave no answer in {ATTEMPTS} attempts ({error})") from error
+                    self.server.start_again()
+                    time.sleep(0.2 * attempt)
+
     def _check_log(self, day: date, received: dict[tuple[Any, ...], float]) -> None:
-        """Count the answers that a client holds and the log does not."""
-        settings = self.project.settings
-        logged = read_predictions(settings.predictions, self.project.data.monitoring, day)
+        """Count the answers that a client holds and the log, which monitoring has folded, does not."""
+        columns = [*problem.ENTITY, "champion_score"]
+        logged = read_days(self.project.data.monitoring, PREDICTIONS, [day], columns).reindex(columns=columns)
         parts = {
             name: pd.to_datetime(logged[name], unit="s", utc=True).map(pd.Timestamp.isoformat)
             if name in problem.INSTANTS
@@ -188,9 +208,10 @@ class Replay:
         held = dict(zip(keys, logged["champion_score"], strict=True))
         self.outcome.lost += sum(held.get(key) != score for key, score in received.items())
 
-    def _evening(self, day: date) -> None:
+    def _evening(self, day: date, received: dict[tuple[Any, ...], float]) -> None:
         with self._stage("monitor"):
             decision = self.project.monitor(day)
+        self._check_log(day, received)
         if decision.action in (Action.PAGE, Action.QUARANTINE):
             self._event("page", "", f"{decision.cause}: {decision.reason}")
         self._act(day, decision)
@@ -203,8 +224,7 @@ class Replay:
         if decision.action is Action.RETRAIN:
             self._retrain(day, decision.reason)
             return
-        needed = PREVIOUS if decision.action is Action.ROLL_BACK else CHALLENGER
-        if needed in self.project.registry.aliases():
+        if decision.action in MOVES and MOVES[decision.action] in self.project.registry.aliases():
             event = self.project.carry_out(day, decision, self.seed, self._now)
             if event:
                 self._settle(event.kind, event.version, event.text)
@@ -258,10 +278,13 @@ class Replay:
         return any(about.items() <= version.tags.items() for version in self.project.registry.versions())
 
     @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        """Add the processor time of this process to what a stage has cost."""
-        began = time.process_time()
+    def _stage(self, name: str, clock: Callable[[], float] = time.process_time) -> Iterator[None]:
+        """Add the processor time of this process, or of this thread alone, to what a stage has cost."""
+        began = clock()
         try:
             yield
         finally:
-            self.outcome.seconds[name] = self.outcome.seconds.get(name, 0.0) + time.process_time() - began
+            self._count(name, clock() - began)
+
+    def _count(self, stage: str, seconds: float) -> None:
+        self.outcome.seconds[stage] = self.outcome.seconds.get(stage, 0.0) + seconds
