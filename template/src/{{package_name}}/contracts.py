@@ -92,20 +92,19 @@ def _compare(
     They are in the table SPAN. What is asked of it is written as SQL: to compile an expression costs more than a day.
     """
     days = list(partitions)
-    earlier = [day for day in partition_days(lake, source.name) if days[0] - HISTORY <= day <= days[-1]]
-    earlier = [day for day in earlier if day not in partitions]
+    earlier = [day for day in partition_days(lake, source.name, days[0] - HISTORY, days[-1]) if day not in partitions]
     usual = {day: partition_rows(lake, source.name, day) for day in earlier}  # and each good day, as it is found
     found: dict[date, list[Violation]] = defaultdict(list)
     for reference in source.references:
         for day, violation in _orphans(con, reference, partitions, lake, quarantine).items():
             found[day].append(violation)
     keys = list(source.contract.unique or ())
-    past = scan(con, [partition_path(lake, source.name, day) for day in earlier]) if earlier else ""
-    repeated = _repeated_days(con, keys, _of_days(days), past)
+    delivered = _delivered(con, source.name, keys, _of_days(days), earlier, lake)
+    repeated = _repeated_days(con, keys, _of_days(days), delivered)
     for day, rows in partitions.items():
         found[day] += _freshness(source, day, rows) + _volume(source, day, rows, usual)
         if again := repeated.get(day, set()) & usual.keys():
-            found[day].append(_repeats(con, keys, _of_days([day]), _delivered(keys, _of_days(days), past), again))
+            found[day].append(_repeats(con, keys, _of_days([day]), delivered, again))
         if not found[day]:
             usual[day] = rows.num_rows
     return {day: items for day, items in found.items() if items}
@@ -220,21 +219,22 @@ def _orphans(
     return found
 
 
-def _delivered(keys: list[str], span: str, past: str) -> str:
+def _delivered(con: Backend, table: str, keys: list[str], span: str, earlier: list[date], lake: AnyPath) -> str:
     """Return the query of the keys and days of the span, and of the days of the lake that it is compared with."""
     columns = ", ".join([*map(quoted, keys), DAY])
-    parts = [span, _with_day(past)] if past else [span]
+    parts = [span]
+    if earlier:
+        parts.append(_with_day(scan(con, [partition_path(lake, table, day) for day in earlier])))
     return " UNION ALL ".join(f"SELECT {columns} FROM ({part})" for part in parts)
 
 
-def _repeated_days(con: Backend, keys: list[str], span: str, past: str) -> dict[date, set[date]]:
+def _repeated_days(con: Backend, keys: list[str], span: str, delivered: str) -> dict[date, set[date]]:
     """Return for each day of the span the other days that have a key of it: one partition under two days."""
     if not keys:
         return {}
-    same = " AND ".join(f"mine.{name} = other.{name}" for name in map(quoted, keys))
     pairs = (
         f"SELECT DISTINCT mine.{DAY} AS mine, other.{DAY} AS other FROM ({span}) AS mine "
-        f"JOIN ({_delivered(keys, span, past)}) AS other ON {same} AND mine.{DAY} <> other.{DAY}"
+        f"JOIN ({delivered}) AS other ON {_same(keys)} AND mine.{DAY} <> other.{DAY}"
     )
     days: dict[date, set[date]] = defaultdict(set)
     for pair in fetch_sql(con, pairs).to_pylist():
@@ -243,11 +243,14 @@ def _repeated_days(con: Backend, keys: list[str], span: str, past: str) -> dict[
 
 
 def _repeats(con: Backend, keys: list[str], rows: str, delivered: str, again: set[date]) -> Violation:
-    same = " AND ".join(f"mine.{name} = other.{name}" for name in map(quoted, keys))
     before = f"SELECT * FROM ({delivered}) WHERE {DAY} IN ({', '.join(map(_date, sorted(again)))})"
-    lost = _ordered(con, f"SELECT mine.* FROM ({rows}) AS mine SEMI JOIN ({before}) AS other ON {same}", keys)
+    lost = _ordered(con, f"SELECT mine.* FROM ({rows}) AS mine SEMI JOIN ({before}) AS other ON {_same(keys)}", keys)
     text = f"not unique: {lost.num_rows} rows came before, the first on {min(again)}"
     return Violation(", ".join(keys), text, lost)
+
+
+def _same(keys: list[str]) -> str:
+    return " AND ".join(f"mine.{name} = other.{name}" for name in map(quoted, keys))
 
 
 def _ordered(con: Backend, rows: str, keys: list[str]) -> pa.Table:

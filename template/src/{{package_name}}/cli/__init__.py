@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ import typer
 
 from ..errors import UserError
 from . import bundle, data, features, monitor, predictions, registry
-from .compose import PACKAGE, Day, Seed, make_project, make_settings, today
+from .compose import PACKAGE, Day, Seed, make_project, make_settings, optional, today
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 groups = {
@@ -103,8 +102,8 @@ def score(
     run(make_project, source, target)
 
 
-if find_spec(f"{__package__}.simulate"):  # a project that was generated without the sandbox has no such verb
-    import_module(f"{__package__}.simulate").add_to(app)
+if simulate := optional("simulate"):  # a project that was generated without the sandbox has no such verb
+    simulate.add_to(app)
 
 
 def main() -> None:

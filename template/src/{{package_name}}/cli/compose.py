@@ -6,7 +6,10 @@ import os
 import time
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -45,6 +48,11 @@ def parse_instant(text: str) -> datetime:
 Day = Annotated[date | None, typer.Option(parser=parse_day, metavar="DATE")]
 Engine = Literal["duckdb", "spark"]
 Seed = Annotated[int, typer.Option(help="Fixes everything random.")]
+
+
+def optional(name: str) -> ModuleType | None:
+    """Return a module beside this one that some answers leave out of a project, or None."""
+    return import_module(f"{__package__}.{name}") if find_spec(f"{__package__}.{name}") else None
 
 
 def make_settings() -> Settings:

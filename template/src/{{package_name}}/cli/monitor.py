@@ -1,14 +1,12 @@
 """`monitor`: what production did, and what to do about it."""
 
 from datetime import UTC, datetime
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .compose import Day, Seed, make_project, make_settings, write_report, yesterday
+from .compose import Day, Seed, make_project, make_settings, optional, write_report, yesterday
 
 app = typer.Typer(no_args_is_help=True, help="What production did, and what to do about it.")
 
@@ -27,8 +25,8 @@ def monitor_run(day: Day = None) -> None:
         from ..monitoring.gauges import push
 
         push(url, project.settings.pushgateway_job, gauges)
-    if find_spec(f"{__package__}.ship"):  # of a project for AWS
-        import_module(f"{__package__}.ship").ship_where_named(project.settings)
+    if ship := optional("ship"):  # of a project for AWS
+        ship.ship_where_named(project.settings)
 
 
 @app.command("act")

@@ -1,11 +1,8 @@
 """`predictions`: what was answered."""
 
-from importlib import import_module
-from importlib.util import find_spec
-
 import typer
 
-from .compose import make_settings
+from .compose import make_settings, optional
 
 app = typer.Typer(no_args_is_help=True, help="What was answered.")
 
@@ -21,5 +18,5 @@ def predictions_compact() -> None:
     print(f"folded {done.rows} new answers; removed {done.removed} files of the log, {done.open} are still written to")
 
 
-if find_spec(f"{__package__}.ship"):  # a project for another cloud than AWS has no such verb
-    import_module(f"{__package__}.ship").add_to(app)
+if ship := optional("ship"):  # a project for another cloud than AWS has no such verb
+    ship.add_to(app)

@@ -1,6 +1,5 @@
 """The replay as a command: start the server, replay, judge, and always end what was started."""
 
-import os
 import resource
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -63,7 +62,7 @@ def run(project: Project, asked: Asked) -> list[Finding]:
     left = list(days(outcome.day + timedelta(days=1) if outcome.day else asked.since, asked.until + timedelta(days=1)))
     console = Console(highlight=False, soft_wrap=True)
     server = Server(settings.environment(), settings.state / "server.log")
-    nightly = Nightly({**os.environ, **settings.environment()}, planted, settings.state / "nightly.log")
+    nightly = Nightly(settings.environment(), planted, settings.state / "nightly.log")
     online = open_store(settings)
     try:
         if left:

@@ -4,6 +4,7 @@ It has from midnight until BATCH_DELAY. The service goes on meanwhile, and so do
 is one. Nothing but the partitions passes from one to the other, so that the result is the same.
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -19,9 +20,9 @@ from ..errors import UserError
 from ..operations import Project
 from .deliveries import delivered
 from .faults import Injection
+from .server import PACKAGE
 
 CORRECTED = timedelta(days=14)  # how late a partition may come and still become features, as of a nightly job
-PACKAGE = (__package__ or "").split(".")[0]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Done:
     error: str = ""
 
 
+def delivering(project: Project, injections: Sequence[Injection], morning: date) -> Project:
+    """Return the project as its sources deliver to it on the morning of a UTC day."""
+    return replace(project, sources=delivered(project.sources, injections, morning))
+
+
 def work(
     project: Project, injections: Sequence[Injection], mornings: Iterable[str], say: Callable[[str], None]
 ) -> None:
@@ -40,7 +46,7 @@ def work(
     for line in mornings:
         morning = date.fromisoformat(line.strip())
         try:
-            replace(project, sources=delivered(project.sources, injections, morning)).land(morning)
+            delivering(project, injections, morning).land(morning)
             landed = time.process_time()
             project.build(morning - CORRECTED, morning)
             now = time.process_time()
@@ -55,7 +61,7 @@ class Nightly:
     """The process that works at night. It ends with the replay, however that ends: with its input."""
 
     def __init__(self, environment: Mapping[str, str], injections: Sequence[Injection], log: Path) -> None:
-        self._environment = environment
+        self._environment = {**os.environ, **environment}
         self._command = [sys.executable, "-m", PACKAGE, "nightly", *map(str, injections)]
         self._log = log
         self._process: subprocess.Popen[str] | None = None

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -29,10 +29,9 @@ from ..monitoring.policy import Action, Cause, Decision
 from ..monitoring.predictions import PREDICTIONS
 from ..operations import TRAINED_ON, Project
 from ..registry.client import CHALLENGER, CHAMPION, PREVIOUS
-from .deliveries import delivered
 from .faults import LASTS, Fault, Injection, wrong_join
 from .incidents import Incidents
-from .nightly import Nightly
+from .nightly import Nightly, delivering
 from .progress import Outcome
 from .server import Server
 from .watch import Watch
@@ -91,7 +90,7 @@ class Replay:
     def _prepare(self, since: date) -> None:
         """Land and build what is missing before the first day, and bring the online store to its first instant."""
         with self._stage("land"):
-            replace(self.project, sources=delivered(self.project.sources, self.injections, since)).land(since)
+            delivering(self.project, self.injections, since).land(since)
         with self._stage("build"):
             self.project.build(until=since)
         # One round early, so that the first tick publishes the rows of midnight itself.

@@ -11,7 +11,7 @@ from .. import bundle, problem
 from ..lake import partition_days
 from ..monitoring.labels import COHORTS, read_days
 from ..monitoring.predictions import PREDICTIONS, latest
-from ..monitoring.replayed import Rival
+from ..monitoring.replayed import WAYS, Rival
 from ..operations import Project
 from ..registry.sync import folder_name
 from ..training.dataset import split_days, training_set
@@ -44,7 +44,7 @@ def compare(project: Project, seed: int, say: Callable[[str], None]) -> list[Riv
     for month in months:
         say(f"training as of {month}")
         models[month] = _trained(project, month, seed)
-    found: dict[str, list[float]] = {"loop": [], "calendar": [], "frozen": []}
+    found: dict[str, list[float]] = {name: [] for name in WAYS}
     for day, rows in _labelled(project, days):
         labels = rows["label"].to_numpy(dtype=bool)
         if labels.all() or not labels.any():
