@@ -1,6 +1,7 @@
 """A full-year build of all views against the same stored rows by the best DuckDB SQL that we could write by hand.
 
-The rival is free to use whatever DuckDB has. Before the race its formulations of the trailing windows run against
+The same rows are in the same order: a partition that is built twice has the same bytes, which is how a training knows
+what it read. The rival is free to use whatever DuckDB has. Before the race its formulations of the trailing windows run against
 each other, on the largest batch view and the largest streaming view, and so do its ways to write the partitions; it
 races with the fastest of each, whichever that is today. It reads each source once, for all views. Lost without a
 place in the trials: joining each step with the counts in its window (50 s where the others take 2 to 7) and two signed
@@ -12,12 +13,14 @@ import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 from flight_delays.engine import connect
 from flight_delays.features.build import build
 from flight_delays.features.views import VIEWS
+from flight_delays.lake import days as lake_days
 from harness import SINCE, UNTIL, different, interleave, landed_year, new, ratio, show, verdict
 
 ROUNDS = 3
@@ -165,7 +168,7 @@ def framed(v: Trailing) -> str:
 
 
 FORMS: Sequence[Callable[[Trailing], str]] = (handed_out, lagged, asof_joined, framed)
-WRITES = {"COPY PARTITION_BY": False, "COPY PARTITION_BY, ordered": True}
+WRITES = {"COPY PARTITION_BY, one thread": False, "a COPY a day": True}  # on two threads PARTITION_BY loses the order
 
 
 def engine(lake: Path) -> duckdb.DuckDBPyConnection:
@@ -184,16 +187,32 @@ def engine(lake: Path) -> duckdb.DuckDBPyConnection:
     return con
 
 
-def copy(con: duckdb.DuckDBPyConnection, name: str, query: str, store: Path, ordered: bool) -> None:
+def copy(con: duckdb.DuckDBPyConnection, name: str, query: str, store: Path, each_day: bool) -> None:
     view = VIEWS[name]
-    store.mkdir(parents=True, exist_ok=True)
     ahead = 0 if view.streaming else 1  # the rows that the year's source days complete, as the project's build has them
-    order = f"ORDER BY available_at, {', '.join(view.keys)}" if ordered else ""
+    days = [day + timedelta(ahead) for day in lake_days(SINCE, UNTIL)]
+    ordered = (
+        f"SELECT {', '.join(view.columns)} FROM ({query}) WHERE available_at >= DATE '{days[0]}'"
+        f" AND available_at < DATE '{days[-1]}' + 1 ORDER BY available_at, {', '.join(view.keys)}"
+    )
+    if each_day:
+        con.execute(f"CREATE OR REPLACE TEMP TABLE ordered AS {ordered}").fetchall()
+        for day in days:
+            folder = store / name / f"date={day}"
+            folder.mkdir(parents=True)
+            con.execute(
+                f"COPY (FROM ordered WHERE available_at >= DATE '{day}' AND available_at < DATE '{day}' + 1)"
+                f" TO '{folder}/part-0.parquet' (FORMAT parquet, COMPRESSION zstd)"
+            ).fetchall()
+        return
+    store.mkdir(parents=True, exist_ok=True)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE ordered AS {ordered}").fetchall()
+    con.execute("SET threads = 1").fetchall()
     con.execute(
-        f"COPY (SELECT {', '.join(view.columns)}, available_at::DATE AS date FROM ({query})"
-        f" WHERE available_at >= DATE '{SINCE}' + {ahead} AND available_at < DATE '{UNTIL}' + {ahead} {order})"
-        f" TO '{store / name}' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (date), FILENAME_PATTERN 'part-{{i}}')"
+        f"COPY (SELECT *, available_at::DATE AS date FROM ordered) TO '{store / name}'"
+        " (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (date), FILENAME_PATTERN 'part-{i}')"
     ).fetchall()
+    con.execute("SET threads = 2").fetchall()
 
 
 def fastest(what: str, runs: Mapping[str, Callable[[], object]]) -> str:
@@ -205,7 +224,7 @@ def fastest(what: str, runs: Mapping[str, Callable[[], object]]) -> str:
 
 
 def choose(lake: Path, folder: Path) -> tuple[dict[bool, Callable[[Trailing], str]], bool]:
-    """Return the rival's formulation for batch and for streaming views, and whether it writes in order."""
+    """Return the rival's formulation for batch and for streaming views, and whether it writes each day by itself."""
     con = engine(lake)
     forms = {}
     for name in ("aircraft_history", "destination_stream"):
@@ -219,14 +238,14 @@ def choose(lake: Path, folder: Path) -> tuple[dict[bool, Callable[[Trailing], st
         chosen = fastest(f"the rival's formulations, {name}", runs)
         forms[VIEWS[name].streaming] = next(form for form in FORMS if form.__name__ == chosen)
 
-    def write(ordered: bool) -> None:
-        copy(con, "destination_stream", "SELECT * FROM trial", new(folder), ordered)
+    def write(each_day: bool) -> None:
+        copy(con, "destination_stream", "SELECT * FROM trial", new(folder), each_day)
 
     trial = TRAILING["destination_stream"]
     con.execute(f"CREATE OR REPLACE TEMP TABLE trial AS {trial.finish(lagged(trial))}").fetchall()
     how = fastest(
         "the rival's ways to write, destination_stream",
-        {name: lambda ordered=ordered: write(ordered) for name, ordered in WRITES.items()},
+        {name: lambda each_day=each_day: write(each_day) for name, each_day in WRITES.items()},
     )
     con.close()
     return forms, WRITES[how]
@@ -237,7 +256,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=lake.parent) as scratch:
         folder = Path(scratch)
         stores: dict[str, Path] = {}
-        forms, ordered = choose(lake, folder)
+        forms, each_day = choose(lake, folder)
 
         def project() -> None:
             stores["ours"] = new(folder)
@@ -250,7 +269,7 @@ def main() -> None:
             con = engine(lake)
             queries = {name: v.finish(forms[VIEWS[name].streaming](v)) for name, v in TRAILING.items()} | OTHERS
             for name, query in queries.items():
-                copy(con, name, query, stores["theirs"], ordered)
+                copy(con, name, query, stores["theirs"], each_day)
             con.close()
 
         print(f"\nthe year, {len(VIEWS)} views", flush=True)

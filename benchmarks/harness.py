@@ -71,10 +71,11 @@ def new(folder: Path) -> Path:
 
 
 def different(view: str, ours: Path, theirs: Path) -> int:
-    """Return how many rows of a view one store has and the other has not, in the same daily partition."""
-    columns = ", ".join((*VIEWS[view].columns, "date"))
+    """Return how many rows of a view one store has and the other has not, at the same place of the same partition."""
+    columns = ", ".join((*VIEWS[view].columns, "date", "file_row_number"))
     a, b = (
-        f"SELECT {columns} FROM read_parquet('{store / view}/*/*.parquet', hive_partitioning = true)"
+        f"SELECT {columns} FROM read_parquet('{store / view}/*/*.parquet', hive_partitioning = true,"
+        " file_row_number = true)"
         for store in (ours, theirs)
     )
     query = f"SELECT count(*) FROM (({a} EXCEPT ALL {b}) UNION ALL ({b} EXCEPT ALL {a}))"
