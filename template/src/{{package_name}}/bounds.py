@@ -11,7 +11,8 @@ class GateBounds:
     """What a candidate must keep. A model outside a bound is refused, never waved through."""
 
     baseline_auc_margin: float
-    """At least this far above the historic rate by the baseline's keys."""
+    """At least this far above the historic rate by the baseline's keys; where the champion is not, as far as it is, and
+    at least half of this."""
     champion_auc_loss: float
     """The lower 95 % bound of (new - champion) may not be below minus this."""
     calibration_error: float
@@ -57,9 +58,12 @@ class PolicyBounds:
     auc_loss: float
     """Below what the champion's own test week promised: worse when the whole interval over the days is below that."""
     retrain_pause_days: int
+    """Days between two trainings, whatever became of the first."""
+    retrain_age_days: int
+    """A champion that was trained so many days ago is due, however it does."""
     shadow_days: int
-    """Matured days before a challenger is settled, so that each weekday had its say; one that is surely better by
-    `rollback_auc_loss` is promoted after `rollback_days`."""
+    """Matured days before a challenger is settled, so that each weekday had its say. After `rollback_days` already one
+    is promoted that is surely better by `rollback_auc_loss`, or that is the champion's own recipe on newer data."""
     shadow_days_most: int
     """Matured days after which a challenger is refused that is not proven better."""
     promotion_auc_gain: float
@@ -69,7 +73,8 @@ class PolicyBounds:
     rollback_days_most: int
     """Matured days after which a promotion is no longer undone: what is wrong by then asks for a retraining."""
     rollback_auc_loss: float
-    """A champion is rolled back when it is surely this much worse than its predecessor."""
+    """A champion is rolled back when it is surely this much worse than its predecessor; one that its gates had refused
+    when it looks so. A refresh is promoted unless it looks so."""
     slow_milliseconds: float
     """A prediction that the server worked on for longer is slow."""
     slow_share: float

@@ -33,6 +33,7 @@ from .monitoring.predictions import ALIASES, PREDICTIONS, logged_versions
 from .registry.client import CHALLENGER, CHAMPION, Registry, Version
 from .registry.decisions import Decisions
 from .registry.sync import clear_left, folder_name, tidy
+from .registry.versions import RECIPE
 from .scoring import Scorer
 from .settings import Settings
 from .source import Source
@@ -250,17 +251,25 @@ class Project:
         if day != partition_days(self.data.monitoring, daily.DECISIONS)[-1]:
             return None
         serving = self._serving(self.registry.versions())
-        champion = serving[CHAMPION][1] if CHAMPION in serving else None
+        champion = serving[CHAMPION].manifest if CHAMPION in serving else None
         return collect(self.settings, self.sources, self.views, champion, day, now)
 
-    def _serving(self, versions: Sequence[Version]) -> dict[str, tuple[str, bundle.Manifest, Path]]:
-        """Return the version number, the manifest and the bundle folder of each alias."""
-        serving = dict[str, tuple[str, bundle.Manifest, Path]]()
+    def _serving(self, versions: Sequence[Version]) -> dict[str, daily.Served]:
+        """Return the version of each alias, its bundle fetched and looked at."""
+        serving = dict[str, daily.Served]()
         for version in (version for version in versions if version.aliases):
             folder = self.settings.bundles / folder_name(version)
             if not folder.exists():
                 self.registry.fetch(version, folder)
-            serving |= dict.fromkeys(version.aliases, (version.number, _manifest(folder, version.digest), folder))
+            served = daily.Served(
+                version.number,
+                _manifest(folder, version.digest),
+                folder,
+                version.tags.get(RECIPE, ""),
+                date.fromisoformat(version.tags.get(TRAINED_ON, version.trained_until)),
+                version.gates_passed,
+            )
+            serving |= dict.fromkeys(version.aliases, served)
         return serving
 
     def unused(self, newest: int) -> list[Version]:
@@ -307,8 +316,12 @@ def _manifest(folder: Path, digest: str) -> bundle.Manifest:
 
 
 def _last_training(versions: Sequence[Version], day: date) -> date:
-    """Return the day that the newest version was trained on; `day` when there is none."""
-    trained = [version.tags[TRAINED_ON] for version in versions if TRAINED_ON in version.tags]
+    """Return the day that the newest version was trained on; `day` when there is none.
+
+    What somebody tried and the gates refused keeps no retraining waiting; what the policy asked for does.
+    """
+    counted = [version for version in versions if version.gates_passed or version.tags.get("decided_by") == "policy"]
+    trained = [version.tags[TRAINED_ON] for version in counted if TRAINED_ON in version.tags]
     return date.fromisoformat(max(trained)) if trained else day
 
 

@@ -120,7 +120,7 @@ def derived_features(columns: Columns) -> dict[str, Any]:
 
 BOUNDS = GateBounds(
     baseline_auc_margin=0.03,
-    champion_auc_loss=0.01,
+    champion_auc_loss=0.02,
     calibration_error=0.08,
     slice_auc_loss=0.05,
     onnx_difference=1e-5,
@@ -139,6 +139,7 @@ POLICY = PolicyBounds(
     calibration_error=0.08,
     auc_loss=0.03,
     retrain_pause_days=14,
+    retrain_age_days=28,
     shadow_days=7,
     shadow_days_most=70,
     promotion_auc_gain=0.01,

@@ -214,7 +214,7 @@ def _hours_offset(hour: int) -> int:
 
 BOUNDS = GateBounds(
     baseline_auc_margin=0.03,
-    champion_auc_loss=0.01,
+    champion_auc_loss=0.02,
     calibration_error=0.08,
     slice_auc_loss=0.05,
     onnx_difference=1e-5,
@@ -235,7 +235,8 @@ POLICY = PolicyBounds(
     recent_days=7,
     calibration_error=0.08,
     auc_loss=0.03,
-    retrain_pause_days=14,
+    retrain_pause_days=31,
+    retrain_age_days=31,
     shadow_days=7,
     shadow_days_most=70,
     promotion_auc_gain=0.01,

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,23 @@ MISSING = 28
 COMPARED = max(MOST.values()) + MISSING
 HELD = 28  # days back in which a partition in quarantine still stops retraining
 DAY = timedelta(days=1)
-Serving = Mapping[str, tuple[str, bundle.Manifest, Path]]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A version that has an alias, and what monitoring must know of it."""
+
+    number: str
+    manifest: bundle.Manifest
+    folder: Path
+    """Its bundle."""
+    recipe: str
+    """See training/pipeline.py; empty when nobody noted it."""
+    trained_on: date
+    gates_passed: bool
+
+
+Serving = Mapping[str, Served]
 
 
 def run(
@@ -52,16 +68,16 @@ def run(
 ) -> Decision:
     """Record one UTC day and return the policy's decision, which is added to the record when it is not there yet.
 
-    `serving` maps each alias to its version number, manifest and bundle folder; `last_training` is the day the newest
-    version was trained on. Only labels that had landed are used. A day may be run again: it changes what is new to it,
-    such as a label that came late, and nothing else. What was decided before a version changed its alias stays decided.
+    `serving` maps each alias to its version; `last_training` is the day of the last training that counts. Only labels
+    that had landed are used. A day may be run again: it changes what is new to it, such as a label that came late, and
+    nothing else. What was decided before a version changed its alias stays decided.
     """
     data = stores(settings)
     monitoring = data.monitoring
     compact(settings.predictions, monitoring)
     mature(con, data.lake, monitoring, settings.journal, midnight(day) + DAY, partial(_measure, monitoring))
     _expect(monitoring, day)
-    versions = {alias: number for alias, (number, _, _) in serving.items()}
+    versions = {alias: version.number for alias, version in serving.items()}
     since = (day - last_training).days
     until = max((cohort for cohort in partition_days(monitoring, COHORTS) if cohort <= day), default=date.min)
     decisions = read_days(monitoring, DECISIONS, [day])
@@ -80,6 +96,7 @@ def run(
         **_service(monitoring, day),
         matured_until=until,
         **_model(monitoring, serving, until),
+        **_versions(serving, day),
         days_since_training=since,
     )
     decision = decide(evidence)
@@ -150,12 +167,12 @@ def _drifted(monitoring: AnyPath, serving: Serving, day: date) -> list[str]:
     week = [day - offset * DAY for offset in range(WINDOW)]
     if "champion" not in serving:
         return []
-    _, manifest, folder = serving["champion"]
-    columns = dict.fromkeys([*problem.ENTITY, "answered_at", *manifest.numeric])
+    champion = serving["champion"]
+    columns = dict.fromkeys([*problem.ENTITY, "answered_at", *champion.manifest.numeric])
     live = read_days(monitoring, PREDICTIONS, week, list(columns))
     if live.empty or live["day"].nunique() < WINDOW:
         return []  # half a week has other weekdays than a whole one, and no other meaning
-    table = drift.drift(latest(live), pd.read_parquet(folder / bundle.REFERENCE), manifest.numeric)
+    table = drift.drift(latest(live), pd.read_parquet(champion.folder / bundle.REFERENCE), champion.manifest.numeric)
     _write(monitoring, DRIFT, day, table)
     return drift.told(table)
 
@@ -174,22 +191,32 @@ def _model(monitoring: AnyPath, serving: Serving, until: date) -> dict[str, Any]
     matured = [cohort for cohort in partition_days(monitoring, COHORTS) if cohort <= until]
     compared = MISSING + max((MOST[alias] for alias in MOST.keys() & serving.keys()), default=WINDOW)
     cohorts = read_days(monitoring, COHORTS, matured[-compared:], ["label", *SCORES])
-    champion = serving["champion"][0] if "champion" in serving else None
-    mine = cohorts[cohorts["champion_version"] == champion] if len(cohorts) else cohorts
+    champion = serving.get("champion")
+    mine = cohorts[cohorts["champion_version"] == (champion and champion.number)] if len(cohorts) else cohorts
     whole = _whole_days(cohorts, mine)
     recent = mine[mine["day"].isin(whole[-WINDOW:])] if len(mine) else mine
     gains: dict[str, Sequence[float]] = {"challenger": (), "previous": ()}
     for alias in gains.keys() & serving.keys():
         if len(mine):
-            rows = mine[(mine[f"{alias}_version"] == serving[alias][0]) & mine["day"].isin(whole)]
+            rows = mine[(mine[f"{alias}_version"] == serving[alias].number) & mine["day"].isin(whole)]
             first = rows["day"].unique()[: MOST[alias] + 1]  # with one more, its time is over
             gains[alias] = daily_gains(rows[rows["day"].isin(first)], alias).tolist()
     return {
         "recent": realised(recent) if len(recent) else {"coverage": 0.0, "count": 0.0},
         "recent_days": min(WINDOW, len(whole)),
-        "promised_auc": serving["champion"][1].metrics["auc"] if champion else float("nan"),
+        "promised_auc": champion.manifest.metrics["auc"] if champion else float("nan"),
         **gains,
-        "shadowing": "challenger" in serving,
+    }
+
+
+def _versions(serving: Serving, day: date) -> dict[str, Any]:
+    """Return what the registry knows of the versions."""
+    champion, challenger = serving.get("champion"), serving.get("challenger")
+    return {
+        "champion_age": (day - champion.trained_on).days if champion else 0,
+        "forced": bool(champion and not champion.gates_passed),
+        "shadowing": challenger is not None,
+        "refresh": bool(champion and challenger and challenger.recipe and challenger.recipe == champion.recipe),
     }
 
 

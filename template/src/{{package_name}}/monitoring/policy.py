@@ -70,7 +70,14 @@ class Evidence:
     challenger: Sequence[float] = ()
     previous: Sequence[float] = ()
     days_since_training: int = 0
+    """Of the newest version, whatever became of it."""
+    champion_age: int = 0
+    """Days since the champion was trained."""
+    forced: bool = False
+    """Whether the champion serves against the verdict of its gates."""
     shadowing: bool = False
+    refresh: bool = False
+    """Whether the challenger is of the champion's own recipe: nothing but its data is new."""
 
 
 @dataclass(frozen=True)
@@ -100,16 +107,15 @@ def _broken(evidence: Evidence, bounds: PolicyBounds) -> str:
 
 
 def _worse_than_previous(evidence: Evidence, bounds: PolicyBounds) -> str:
+    """Roll back what is proven worse; what its gates refused has nothing in its favour, and need only look worse."""
     days = len(evidence.previous)
     if not bounds.rollback_days <= days <= bounds.rollback_days_most:
         return ""
     mean, low, _ = _gain(evidence.previous, DRASTIC)
-    if not low > bounds.rollback_auc_loss:
+    if not (mean if evidence.forced else low) > bounds.rollback_auc_loss:
         return ""
-    return (
-        f"over {days} matured days the champion's AUC is {mean:.3f} below its predecessor's on the same rows "
-        f"(at least {low:.3f} at 95 %)"
-    )
+    how = "its gates had refused it" if evidence.forced else f"at least {low:.3f} at 95 %"
+    return f"over {days} matured days the champion's AUC is {mean:.3f} below its predecessor's on the same rows ({how})"
 
 
 def _skewed(evidence: Evidence, bounds: PolicyBounds) -> str:
@@ -135,6 +141,21 @@ def _proven_better(evidence: Evidence, bounds: PolicyBounds) -> str:
     return _figures(evidence.challenger, effect) if low > loss else ""
 
 
+def _refreshed(evidence: Evidence, bounds: PolicyBounds) -> str:
+    """Promote the champion's own recipe on newer data, unless it looks as much worse as would undo that.
+
+    Its gain is a few thousandths of AUC, of which no proof can be had before the next one is due; it is a gain on
+    average. A recipe that nobody knows yet has to prove one.
+    """
+    days = len(evidence.challenger)
+    if not evidence.refresh or days < bounds.rollback_days:
+        return ""
+    mean, _, _ = _gain(evidence.challenger, GRADUAL)
+    if not mean > -bounds.rollback_auc_loss:
+        return ""
+    return f"over {days} shadowed days its AUC differs by {mean:+.3f}, and it is the champion's recipe on newer data"
+
+
 def _not_worth_it(evidence: Evidence, bounds: PolicyBounds) -> str:
     """Refuse what is proven not worth a promotion, and what has had its time.
 
@@ -153,12 +174,17 @@ def _not_worth_it(evidence: Evidence, bounds: PolicyBounds) -> str:
     return ""
 
 
+def _may_retrain(evidence: Evidence, bounds: PolicyBounds) -> bool:
+    """Return whether the last training is settled and long ago, and a week's labels say how the champion does."""
+    if evidence.shadowing or evidence.days_since_training < bounds.retrain_pause_days:
+        return False
+    return evidence.recent_days >= bounds.recent_days and evidence.recent["coverage"] >= MINIMUM_COVERAGE
+
+
 def _worse_than_promised(evidence: Evidence, bounds: PolicyBounds) -> str:
     """Hold the champion against its bounds, and against chance: a bad week is a bad week of any model."""
     recent, days = evidence.recent, evidence.recent_days
-    if evidence.shadowing or evidence.days_since_training < bounds.retrain_pause_days:
-        return ""
-    if days < bounds.recent_days or recent["coverage"] < MINIMUM_COVERAGE:
+    if not _may_retrain(evidence, bounds):
         return ""
     if recent["calibration_error"] > bounds.calibration_error and recent["calibration_error_low"] > 0:
         return (
@@ -172,6 +198,12 @@ def _worse_than_promised(evidence: Evidence, bounds: PolicyBounds) -> str:
             f"{evidence.promised_auc:.3f} was promised"
         )
     return ""
+
+
+def _aged(evidence: Evidence, bounds: PolicyBounds) -> str:
+    if not _may_retrain(evidence, bounds) or evidence.champion_age < bounds.retrain_age_days:
+        return ""
+    return f"the champion was trained {evidence.champion_age} days ago (bound {bounds.retrain_age_days})"
 
 
 def _unhealthy(evidence: Evidence, bounds: PolicyBounds) -> str:
@@ -200,16 +232,18 @@ class Row:
 
 # The first row that holds decides. Broken data comes before all that is measured on it; a rollback compares on the same
 # rows, so that nothing but broken data can mislead it; skewed or late features make a model worse that no training
-# mends; a slow service does not.
+# mends; a slow service does not. Only what calls for nobody comes after the retraining that is due anyway.
 TABLE = (
     Row(Cause.DATA, Action.QUARANTINE, _broken),
     Row(Cause.MODEL, Action.ROLL_BACK, _worse_than_previous),
     Row(Cause.SKEW, Action.PAGE, _skewed),
     Row(Cause.FRESHNESS, Action.PAGE, _late),
     Row(Cause.MODEL, Action.PROMOTE, _proven_better),
+    Row(Cause.MODEL, Action.PROMOTE, _refreshed),
     Row(Cause.MODEL, Action.REFUSE, _not_worth_it),
     Row(Cause.MODEL, Action.RETRAIN, _worse_than_promised),
     Row(Cause.SERVICE, Action.PAGE, _unhealthy),
+    Row(Cause.NONE, Action.RETRAIN, _aged),
     Row(Cause.INPUT, Action.EXPLAIN, _moved),
 )
 

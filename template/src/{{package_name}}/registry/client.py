@@ -33,7 +33,7 @@ from . import moves, pruning
 from .explained import ABSENT, OPENS_FILES, REFUSED, TAKEN, explained
 from .moves import ALIASES, CHALLENGER, CHAMPION, PREVIOUS, Move
 from .runs import BUNDLE, log_run
-from .versions import Version, describe, version_of
+from .versions import RECIPE, Version, describe, version_of
 
 if TYPE_CHECKING:
     from ..training.pipeline import Candidate
@@ -77,6 +77,7 @@ class Registry:
                 "refused_by": "; ".join(gate.name for gate in candidate.gates if not gate.passed),
                 "trained_until": candidate.manifest.trained_until,
                 "auc": f"{candidate.manifest.metrics['auc']:.6f}",
+                RECIPE: candidate.recipe,
                 **tags,
             }
             source = f"{run.info.artifact_uri}/{BUNDLE}"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from mlflow.entities.model_registry import ModelVersion
 
+RECIPE = "recipe"  # a tag: what it is made by, whatever the data; see training/pipeline.py
+
 
 @dataclass(frozen=True)
 class Version:

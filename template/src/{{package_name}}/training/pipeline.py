@@ -47,6 +47,8 @@ class Candidate:
     """By `name=value` of problem.SLICES: measures of the test rows, of those that hold both outcomes."""
     artifacts: Mapping[str, bytes]
     """File name -> content of what people look at: plots and the model card."""
+    recipe: str
+    """See `recipe`."""
 
     @property
     def passed(self) -> bool:
@@ -175,7 +177,8 @@ def train(
         "error_by_month.png": plots.months(months, plots.by_month(_months(test), labels, native)),
         "model_card.md": card.render(manifest, split.validation, used, measured, by_slice, gates),
     }
-    return Candidate(folder, digest, bundle.verify(folder, digest)[0], gates, used, by_slice, artifacts)
+    written, _ = bundle.verify(folder, digest)
+    return Candidate(folder, digest, written, gates, used, by_slice, artifacts, recipe(views, parameters))
 
 
 def evenly(count: int, most: int) -> NDArray[np.intp]:
@@ -186,6 +189,16 @@ def evenly(count: int, most: int) -> NDArray[np.intp]:
 def columns(rows: pd.DataFrame) -> dict[str, NDArray[np.generic]]:
     """Return the model's inputs as one array per name."""
     return {name: rows[name].to_numpy() for name in (*problem.CATEGORICAL, *problem.NUMERIC)}
+
+
+def recipe(views: Sequence[FeatureView], parameters: Mapping[str, Any]) -> str:
+    """Return a hash of what a model is made by, whatever the data: its inputs, the views' definitions, the parameters.
+
+    A model of the champion's recipe is the same model on newer data; see monitoring/policy.py.
+    """
+    inputs = [*problem.CATEGORICAL, *problem.NUMERIC]
+    made_by = {"inputs": inputs, "views": {view.name: view.definition for view in views}, "parameters": parameters}
+    return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def fingerprint(rows: pd.DataFrame) -> str:
