@@ -26,7 +26,8 @@ def compare(project: Project, seed: int, say: Callable[[str], None]) -> list[Riv
     """Return the loop, a model retrained by the calendar and the first model, on the labelled rows of every cohort.
 
     A model of the calendar is what the loop's own training would have made of what was known on the first of its
-    month, and serves from then on without gates.
+    month, and serves from then on without gates. Days on which a version answered that was forced past its gates count
+    for nobody: that is not the loop's doing.
     """
     monitoring = project.data.monitoring
     days = partition_days(monitoring, COHORTS)
@@ -45,7 +46,10 @@ def compare(project: Project, seed: int, say: Callable[[str], None]) -> list[Riv
         say(f"training as of {month}")
         models[month] = _trained(project, month, seed)
     found: dict[str, list[float]] = {name: [] for name in WAYS}
+    refused = [version.number for version in versions if not version.gates_passed]
     for day, rows in _labelled(project, days):
+        if rows["champion_version"].isin(refused).any():
+            continue
         labels = rows["label"].to_numpy(dtype=bool)
         if labels.all() or not labels.any():
             continue
@@ -67,7 +71,8 @@ def _labelled(project: Project, days: Sequence[date]) -> Iterator[tuple[date, pd
         told = problem.entity_columns({name: answers[name].to_numpy() for name in problem.REQUEST})
         answers = answers.assign(**{name: told[name] for name in problem.CATEGORICAL if name not in answers})
         inputs = answers[list(dict.fromkeys((*problem.ENTITY, *problem.CATEGORICAL, *problem.NUMERIC)))]
-        labels = cohort[[*problem.ENTITY, "label", "champion_score"]].dropna(subset=["label", "champion_score"])
+        columns = [*problem.ENTITY, "label", "champion_version", "champion_score"]
+        labels = cohort[columns].dropna(subset=["label", "champion_score"])
         yield day, labels.merge(inputs, on=list(problem.ENTITY))
 
 
