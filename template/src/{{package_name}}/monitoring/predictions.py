@@ -140,7 +140,8 @@ def _read(log: Path, monitoring: AnyPath, day: date) -> _Day:
     table = pa.concat_tables([before, *added], promote_options="permissive") if added else before
     if shadows:
         found = [shadows.get(key, {}) for key in keys]
-        for name, kind in SCORES.items():
+        told = set().union(*found)  # the champion has none
+        for name, kind in ((name, kind) for name, kind in SCORES.items() if name in told):
             scores = pa.array([one.get(name) for one in found], kind)
             table = table.set_column(table.column_names.index(name), name, pc.coalesce(scores, table[name]))
     finished = {kind: [path for path in found if not segments.is_open(path)] for kind, found in paths.items()}

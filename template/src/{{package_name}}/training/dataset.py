@@ -11,7 +11,7 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from .. import problem
-from ..engine import DUCKDB, fetch, fetch_sql, handed, over, read, scan, seconds
+from ..engine import DUCKDB, fetch, fetch_sql, over, read, scan, seconds
 from ..errors import DataError
 from ..features.build import require_current, require_days, require_definition
 from ..features.feature_view import FeatureView
@@ -100,13 +100,13 @@ def _with_features(con: Backend, views: Sequence[FeatureView], store: AnyPath, r
     keys = sorted({key for view in views for key in view.keys})  # the joins carry no other column
     asked = keyed[[*keys, "prediction_time"]].assign(row=keyed.index)
     rows_asked = pa.Table.from_pandas(asked, preserve_index=False)
-    first, found = pd.to_datetime(keyed["prediction_time"].min(), unit="s").date(), []
-    with handed(con, ROWS, rows_asked):
+    con.create_table(ROWS, rows_asked, overwrite=True)
+    found = []
+    try:
         for view, (since, until) in zip(views, _spans(views, rows), strict=True):
-            last = until - timedelta(days=1)
-            if len(partition_days(store, view.name, first, last)) < (last - first).days:
-                held = partition_days(store, view.name)  # none is missing before the first that was built
-                require_days(store, view.name, max(first, held[0] if held else date.min), last)
+            held = partition_days(store, view.name)
+            first = pd.to_datetime(keyed["prediction_time"].min(), unit="s").date()
+            require_days(store, view.name, max(first, held[0] if held else date.min), until - timedelta(days=1))
             files = partition_files(store, view.name, since, until)
             if con.name == DUCKDB:
                 query = compiled(view, rows_asked.schema.remove_metadata())
@@ -114,6 +114,8 @@ def _with_features(con: Backend, views: Sequence[FeatureView], store: AnyPath, r
             else:
                 joined = fetch(point_in_time(con.table(ROWS), view, read(con, files)))
             found.append(joined.to_pandas().set_index("row").reindex(keyed.index))
+    finally:
+        con.drop_table(ROWS)
     featured: pd.DataFrame = pd.concat([keyed, *found], axis=1)
     return featured.assign(**problem.derived_features({name: featured[name].to_numpy() for name in featured.columns}))
 
