@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from ibis.backends.duckdb import Backend
 from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
 
-from .engine import fetch, fetch_sql, quoted, scan
+from .engine import columns, fetch, fetch_sql, handed, quoted, scan
 from .lake import AnyPath, midnight, partition_days, partition_path, partition_rows
 from .source import TABLE, Reference, Source
 
@@ -47,12 +47,9 @@ def violations(con: Backend, contract: pandera_ibis.DataFrameSchema, rows: pa.Ta
     """Return what `rows` break of the schema: columns, types, ranges, nulls and uniqueness."""
     if not rows.num_rows:
         return []  # to Pandera, where there is no row, no row keeps a check
-    con.create_table(PARTITION, rows, overwrite=True)
-    try:
+    with handed(con, PARTITION, rows):
         errors = _validate(contract, con.table(PARTITION))
         return sorted((_violation(error, rows) for error in errors), key=str)
-    finally:
-        con.drop_table(PARTITION)
 
 
 def check(
@@ -65,10 +62,8 @@ def check(
     compared with nothing: its columns may not be there.
     """
     rows = pa.concat_tables(partitions.values())
-    con.create_table(SPAN, rows, overwrite=True)
-    try:
-        span = con.table(SPAN)
-        errors = _validate(source.contract, span) if rows.num_rows and not _keeps(con, source, span) else []
+    with handed(con, SPAN, rows):
+        errors = _validate(source.contract, con.table(SPAN)) if rows.num_rows and not _keeps(con, source) else []
         suspects = _suspects(errors, rows, list(partitions))
         found = {day: violations(con, source.contract, partitions[day]) for day in suspects}
         broken = {day: items for day, items in found.items() if items}
@@ -76,8 +71,6 @@ def check(
         if sound:
             broken |= _compare(con, source, {day: partitions[day] for day in sound}, lake, quarantine)
         return broken
-    finally:
-        con.drop_table(SPAN)
 
 
 def _compare(
@@ -110,12 +103,12 @@ def _compare(
     return {day: items for day, items in found.items() if items}
 
 
-def _keeps(con: Backend, source: Source, span: ir.Table) -> bool:
+def _keeps(con: Backend, source: Source) -> bool:
     """Return whether SPAN keeps its source's schema, by one query; Pandera takes one for each of its checks.
 
     False also where one query cannot say it. What is broken, and where, is for `_validate` to tell.
     """
-    if source.sound is None or dict(span.schema().items()) != source.types:
+    if source.sound is None or columns(con, SPAN) != source.types:
         return False
     return bool(con.con.execute(source.sound).fetchall()[0][0])
 
@@ -193,8 +186,11 @@ def _orphans(
     A day is checked only when the lake has every day that its rows may refer to: what another table lacks, because
     it is in quarantine or because the history begins later, is no fault of this one.
     """
-    landed = set(partition_days(lake, reference.source))
-    known = landed | set(partition_days(quarantine, reference.source))
+    first, last = min(partitions), max(partitions)
+    since = None if reference.within is None else first - reference.within
+    span = (reference.source, since, last + timedelta(days=1))
+    landed = set(partition_days(lake, *span))
+    known = landed | set(partition_days(quarantine, *span))
     needed = {day: reference.days(day, known) for day in partitions}
     checked = [day for day, others in needed.items() if others and others <= landed]
     if not checked:

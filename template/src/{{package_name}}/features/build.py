@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 from ibis.common.exceptions import IbisError
 
-from ..engine import DUCKDB, bind, literal, load, over, write_days
+from ..engine import literal, load, over, write_days
 from ..errors import DataError
 from ..lake import AnyPath, days, fingerprints, midnight, partition_days, partition_path
 from . import provenance
@@ -46,7 +46,7 @@ def build(
     day lands. Raises DataError when nothing has landed, or a source partition cannot be read.
     """
     views = list(views)
-    landed = {view.source: partition_days(lake, view.source) for view in views}
+    landed = {source: partition_days(lake, source) for source in {view.source for view in views}}
     known = sorted({day for held in landed.values() for day in held})
     if not known:
         raise DataError(f"{lake} is empty; run `data land` first")
@@ -74,7 +74,7 @@ def build(
             work.setdefault(view.source, []).append((view, stale))
     for source, todo in work.items():
         needed = {day for view, stale in todo for partition in stale for day in view.source_days(partition)}
-        files = [partition_path(lake, source, day) for day in partition_days(lake, source) if day in needed]
+        files = [partition_path(lake, source, day) for day in landed[source] if day in needed]
         with load(con, files) as events:
             for view, stale in todo:
                 for span in _spans(list(stale)):
@@ -85,7 +85,7 @@ def build(
 def _build(
     con: Backend,
     view: FeatureView,
-    events: ir.Table,
+    events: ir.Table | str,
     lake: AnyPath,
     store: AnyPath,
     notes: Mapping[date, provenance.Note],
@@ -94,23 +94,21 @@ def _build(
     span = list(notes)
     low, high = view.source_days(span[0])[0], view.source_days(span[-1])[-1] + timedelta(days=1)
     try:
-        rows = _query(con, view, events, midnight(low), midnight(high))
+        rows = _query(view, events, midnight(low), midnight(high))
+        written = write_days(con, rows, ("available_at", *view.keys), store, view.name, span)
+        while some := list(islice(written, NOTED)):
+            provenance.write(store, view, {day: (notes[day], sha256) for day, sha256 in some})
     except (IbisError, duckdb.Error) as error:
         what = f"{lake / view.source} is not what {view.name} reads"
         raise DataError(f"{what} ({_line(error)}); land it again") from error
-    written = write_days(con, rows, ("available_at", *view.keys), store, view.name, span)
-    while some := list(islice(written, NOTED)):
-        provenance.write(store, view, {day: (notes[day], sha256) for day, sha256 in some})
 
 
-def _query(con: Backend, view: FeatureView, events: ir.Table, low: datetime, high: datetime) -> ir.Table | str:
+def _query(view: FeatureView, events: ir.Table | str, low: datetime, high: datetime) -> ir.Table | str:
     """Return the view's rows over the events known in [low, high) (aware)."""
-    if con.name != DUCKDB:
+    if not isinstance(events, str):
         return view.rows(events.filter(events.known_at >= low, events.known_at < high))
-    chosen = f"SELECT * FROM {events.get_name()} WHERE known_at >= {literal(low)} AND known_at < {literal(high)}"
-    query = over(view.compiled, view.source, chosen)
-    bind(con, query)
-    return query
+    chosen = f"SELECT * FROM {events} WHERE known_at >= {literal(low)} AND known_at < {literal(high)}"
+    return over(view.compiled, view.source, chosen)
 
 
 def _spans(stale: Sequence[date]) -> Iterator[list[date]]:

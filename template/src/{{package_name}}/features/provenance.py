@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
 
+import msgspec
+
 from ..lake import AnyPath, fingerprints, replace_content
 from .feature_view import FeatureView
 
@@ -52,11 +54,11 @@ def write(store: AnyPath, view: FeatureView, notes: Mapping[date, tuple[Note, st
     kept = _kept(store, view)
     for day, (one, sha256) in notes.items():
         kept[day.isoformat()] = {**one, "partition": sha256}
-    replace_content(store / view.name / NOTES, json.dumps(kept, sort_keys=True).encode())
+    replace_content(store / view.name / NOTES, msgspec.json.encode(kept, order="deterministic"))
 
 
 def _kept(store: AnyPath, view: FeatureView) -> dict[str, Note]:
     try:
-        return dict(json.loads((store / view.name / NOTES).read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):  # none yet, or not whole: the partitions are built again
+        return msgspec.json.decode((store / view.name / NOTES).read_bytes(), type=dict[str, Note])
+    except (FileNotFoundError, ValueError):  # none yet, or not whole: the partitions are built again
         return {}

@@ -24,11 +24,10 @@ def publish(con: Backend, views: Iterable[FeatureView], store: AnyPath, online: 
     views = list(views)
     online.define(view.spec for view in views)
     for view in views:
-        built = partition_days(store, view.name)
-        if not built:
-            raise DataError(f"{view.name} was never built; run `features build` first")
         first, last = day_of(as_of - view.ttl), day_of(as_of)
-        if not any(first <= day <= last for day in built):
+        if not partition_days(store, view.name, first, last + timedelta(days=1)):
+            if not partition_days(store, view.name):
+                raise DataError(f"{view.name} was never built; run `features build` first")
             continue
         require_definition(store, view, first, last + timedelta(days=1))
         rows = scan(con, partition_files(store, view.name, first, last + timedelta(days=1)))

@@ -1,6 +1,7 @@
 """The cohorts of the predictions: written when their labels mature, and again when a label comes late or changes."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -26,18 +27,28 @@ def read_days(monitoring: AnyPath, table: str, days: list[date], columns: Sequen
 
     `columns` chooses some; one that a partition does not have is null there.
     """
-    held = set(partition_days(monitoring, table, min(days), max(days) + timedelta(days=1))) if days else set()
-    parts = []
-    for day in (day for day in days if day in held):
-        with pq.ParquetFile(readable(partition_path(monitoring, table, day))) as file:
-            chosen = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
-            part = file.read(chosen)
-        parts.append(part.append_column("day", pa.repeat(pa.scalar(day), len(part))))
+    found = _read_tables(monitoring, table, days, columns)
+    parts = [part.append_column("day", pa.repeat(pa.scalar(day), len(part))) for day, part in found.items()]
     if not parts:
         return pd.DataFrame()
     # As one table, since pandas takes as long for a day's as for all of them.
     rows: pd.DataFrame = pa.concat_tables(parts, promote_options="permissive").to_pandas()
     return rows
+
+
+def _read_tables(
+    monitoring: AnyPath, table: str, days: list[date], columns: Sequence[str] | None = None
+) -> dict[date, pa.Table]:
+    """Return the rows of those of some daily partitions that exist."""
+    held = set(partition_days(monitoring, table, min(days), max(days) + timedelta(days=1))) if days else set()
+    parts = {}
+    for day in (day for day in days if day in held):
+        with pq.ParquetFile(readable(partition_path(monitoring, table, day))) as file:
+            names = set(file.schema_arrow.names)
+            chosen = None if columns is None else [name for name in columns if name in names]
+            # In this thread: to share a day's few pages out costs more than to read them.
+            parts[day] = file.read(chosen, use_threads=False)
+    return parts
 
 
 def mature(
@@ -68,7 +79,31 @@ def mature(
         return []
     known = labels(con, lake, open_days[0], landed[-1] + timedelta(days=1))
     known = known.drop_duplicates(list(problem.ENTITY), keep="last")  # what was said last holds
-    return [day for day in open_days if _write(monitoring, journal, day, known, at, measure)]
+    same = _unchanged(monitoring, open_days, known)
+    return [day for day in open_days if day not in same and _write(monitoring, journal, day, known, at, measure)]
+
+
+def _unchanged(monitoring: AnyPath, days: list[date], known: pd.DataFrame) -> set[date]:
+    """Return days whose cohort has the answers and labels that it would have now: most days, most evenings.
+
+    They are compared as they lie on the disk, and joined with the labels at once. A day with an answer that replaced
+    another is not found here.
+    """
+    written = _read_tables(monitoring, COHORTS, days)
+    answers = _read_tables(monitoring, PREDICTIONS, list(written), COLUMNS)
+    if not answers:
+        return set()
+    keys = [part.select(list(problem.ENTITY)) for part in answers.values()]
+    asked = pa.concat_tables(keys, promote_options="permissive").to_pandas()
+    joined = asked.merge(known, on=list(problem.ENTITY), how="left")["label"].astype("boolean")
+    labels, start, same = pa.array(joined, pa.bool_()), 0, set()
+    for day, part in answers.items():
+        mine = labels.slice(start, len(part))
+        start += len(part)
+        with suppress(pa.ArrowException):  # other columns than it has now, or other types
+            if written[day].equals(part.append_column("label", mine).cast(written[day].schema)):
+                same.add(day)
+    return same
 
 
 def _write(

@@ -91,7 +91,9 @@ def read_predictions(log: Path, monitoring: AnyPath, day: date) -> pd.DataFrame:
 
 def latest(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return one row per entity, the answer that was given last."""
-    ordered = predictions.sort_values("answered_at", kind="stable") if len(predictions) else predictions
+    if not predictions.duplicated(list(problem.ENTITY)).any():  # as a rule
+        return predictions.reset_index(drop=True)
+    ordered = predictions.sort_values("answered_at", kind="stable")
     return ordered.drop_duplicates(list(problem.ENTITY), keep="last").sort_index().reset_index(drop=True)
 
 
@@ -138,7 +140,8 @@ def _read(log: Path, monitoring: AnyPath, day: date) -> _Day:
     table = pa.concat_tables([before, *added], promote_options="permissive") if added else before
     if shadows:
         found = [shadows.get(key, {}) for key in keys]
-        for name, kind in SCORES.items():
+        told = set().union(*found)  # the champion has none
+        for name, kind in ((name, kind) for name, kind in SCORES.items() if name in told):
             scores = pa.array([one.get(name) for one in found], kind)
             table = table.set_column(table.column_names.index(name), name, pc.coalesce(scores, table[name]))
     finished = {kind: [path for path in found if not segments.is_open(path)] for kind, found in paths.items()}
