@@ -1,6 +1,7 @@
 """The training set: matured labels with the features that were known at each row's prediction time."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -11,11 +12,11 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from .. import problem
-from ..engine import DUCKDB, fetch, fetch_sql, over, read, scan, seconds
+from ..engine import fetch, fetch_sql, over, read, scan, seconds
 from ..errors import DataError
 from ..features.build import require_current, require_days, require_definition
 from ..features.feature_view import FeatureView
-from ..features.join import ROWS, compiled, point_in_time
+from ..features.join import known_values, last_known
 from ..lake import AnyPath, day_of, midnight, partition_days, partition_files
 from ..sources import SOURCES
 
@@ -97,26 +98,16 @@ def _with_features(con: Backend, views: Sequence[FeatureView], store: AnyPath, r
     keyed = rows.reset_index(drop=True).assign(
         **problem.entity_columns({name: rows[name].to_numpy() for name in problem.REQUEST})
     )
-    keys = sorted({key for view in views for key in view.keys})  # the joins carry no other column
-    asked = keyed[[*keys, "prediction_time"]].assign(row=keyed.index)
-    rows_asked = pa.Table.from_pandas(asked, preserve_index=False)
-    con.create_table(ROWS, rows_asked, overwrite=True)
-    found = []
-    try:
+    keys = sorted({key for view in views for key in view.keys})
+    asked, found = pa.Table.from_pandas(keyed[[*keys, "prediction_time"]], preserve_index=False), []
+    with ThreadPoolExecutor(1) as pool:  # while the engine reads the next view
         for view, (since, until) in zip(views, _spans(views, rows), strict=True):
             held = partition_days(store, view.name)
             first = pd.to_datetime(keyed["prediction_time"].min(), unit="s").date()
             require_days(store, view.name, max(first, held[0] if held else date.min), until - timedelta(days=1))
-            files = partition_files(store, view.name, since, until)
-            if con.name == DUCKDB:
-                query = compiled(view, rows_asked.schema.remove_metadata())
-                joined = fetch_sql(con, over(query, view.name, scan(con, files)))
-            else:
-                joined = fetch(point_in_time(con.table(ROWS), view, read(con, files)))
-            found.append(joined.to_pandas().set_index("row").reindex(keyed.index))
-    finally:
-        con.drop_table(ROWS)
-    featured: pd.DataFrame = pd.concat([keyed, *found], axis=1)
+            values = known_values(con, view, partition_files(store, view.name, since, until))
+            found.append(pool.submit(last_known, asked, view, values))
+    featured: pd.DataFrame = pd.concat([keyed, *(features.result() for features in found)], axis=1)
     return featured.assign(**problem.derived_features({name: featured[name].to_numpy() for name in featured.columns}))
 
 
