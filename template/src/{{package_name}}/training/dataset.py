@@ -148,6 +148,10 @@ def training_set(
     Raises DataError when features in it are stale.
     """
     require_days(lake, problem.LABEL_SOURCE, split.since, split.until + problem.LABEL_DELAY)
-    require_current(views, lake, store, split.since - max(view.ttl for view in views), split.until)
-    featured = _with_features(con, views, store, labelled_requests(con, lake, split))
+    with ThreadPoolExecutor(1) as pool:  # while the engine reads the requests
+        first = split.since - max(view.ttl for view in views)
+        current = pool.submit(require_current, views, lake, store, first, split.until)
+        labelled = labelled_requests(con, lake, split)
+        current.result()
+    featured = _with_features(con, views, store, labelled)
     return featured.assign(day=pd.to_datetime(featured["prediction_time"], unit="s").dt.date)
