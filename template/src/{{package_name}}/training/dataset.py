@@ -1,21 +1,24 @@
 """The training set: matured labels with the features that were known at each row's prediction time."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 
 import ibis
+import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from .. import problem
-from ..engine import DUCKDB, fetch, fetch_sql, over, read, scan, seconds
+from ..engine import fetch, fetch_sql, over, quoted, read, scan, seconds
 from ..errors import DataError
 from ..features.build import require_current, require_days, require_definition
 from ..features.feature_view import FeatureView
-from ..features.join import ROWS, compiled, point_in_time
+from ..features.join import known_values, last_known
 from ..lake import AnyPath, day_of, midnight, partition_days, partition_files
 from ..sources import SOURCES
 
@@ -49,21 +52,47 @@ def request_rows(con: Backend, lake: AnyPath, since: date, until: date) -> pd.Da
 
     Columns: problem.REQUEST with instants as int64 UTC seconds. Requests that never get a label are included.
     """
+    rows: pd.DataFrame = fetch(_requests(con, lake, since, until).order_by(list(problem.ENTITY))).to_pandas()
+    return rows
+
+
+def _requests(con: Backend, lake: AnyPath, since: date, until: date) -> ir.Table:
     first = day_of(midnight(since) - problem.REQUEST_AHEAD)
     table = read(con, partition_files(lake, problem.REQUEST_SOURCE, first, until + timedelta(days=1)))
     table = table.mutate(**{name: seconds(table[name]) for name in problem.INSTANTS})
     at = problem.prediction_time(table)
     chosen = table.filter(at >= int(midnight(since).timestamp()), at < int(midnight(until).timestamp()))
-    ordered = chosen.select(*problem.REQUEST).order_by(list(problem.ENTITY))
-    rows: pd.DataFrame = fetch(ordered).to_pandas()
-    return rows
+    return chosen.select(*problem.REQUEST)
 
 
 def labels(con: Backend, lake: AnyPath, since: date, until: date) -> pd.DataFrame:
     """Return `problem.ENTITY` and `label` (bool) for each label known in [since, until) (UTC days), in that order."""
-    files = partition_files(lake, problem.LABEL_SOURCE, since, until)
-    known: pd.DataFrame = fetch_sql(con, over(_labels(), problem.LABEL_SOURCE, scan(con, files))).to_pandas()
+    known: pd.DataFrame = fetch_sql(con, _known_labels(con, lake, since, until)).to_pandas()
     return known
+
+
+def _known_labels(con: Backend, lake: AnyPath, since: date, until: date) -> str:
+    return over(_labels(), problem.LABEL_SOURCE, scan(con, partition_files(lake, problem.LABEL_SOURCE, since, until)))
+
+
+def labelled_requests(con: Backend, lake: AnyPath, split: Split) -> pd.DataFrame:
+    """Return the requests of the split's days with `label`, of those whose label came in time; see request_rows.
+
+    Raises DataError when one of them has two rows or labels.
+    """
+    requests = con.compile(_requests(con, lake, split.since, split.until))
+    known = _known_labels(con, lake, split.since, split.until + problem.LABEL_DELAY)
+    entity = ", ".join(map(quoted, problem.ENTITY))
+    rows: pd.DataFrame = fetch_sql(
+        con, f"SELECT * FROM ({requests}) JOIN ({known}) USING ({entity}) ORDER BY {entity}"
+    ).to_pandas()
+    columns = {name: rows[name].to_numpy() for name in problem.ENTITY}
+    twice = np.logical_and.reduce([column[1:] == column[:-1] for column in columns.values()])
+    if twice.any():
+        one = ", ".join(f"{name} {column[twice.argmax()]}" for name, column in columns.items())
+        tables = f"{problem.REQUEST_SOURCE} or {problem.LABEL_SOURCE}"
+        raise DataError(f"{tables} has more than one row of {one}; mend the source and land it again")
+    return rows
 
 
 @cache
@@ -97,26 +126,16 @@ def _with_features(con: Backend, views: Sequence[FeatureView], store: AnyPath, r
     keyed = rows.reset_index(drop=True).assign(
         **problem.entity_columns({name: rows[name].to_numpy() for name in problem.REQUEST})
     )
-    keys = sorted({key for view in views for key in view.keys})  # the joins carry no other column
-    asked = keyed[[*keys, "prediction_time"]].assign(row=keyed.index)
-    rows_asked = pa.Table.from_pandas(asked, preserve_index=False)
-    con.create_table(ROWS, rows_asked, overwrite=True)
-    found = []
-    try:
+    keys = sorted({key for view in views for key in view.keys})
+    asked, found = pa.Table.from_pandas(keyed[[*keys, "prediction_time"]], preserve_index=False), []
+    with ThreadPoolExecutor(1) as pool:  # while the engine reads the next view
         for view, (since, until) in zip(views, _spans(views, rows), strict=True):
             held = partition_days(store, view.name)
             first = pd.to_datetime(keyed["prediction_time"].min(), unit="s").date()
             require_days(store, view.name, max(first, held[0] if held else date.min), until - timedelta(days=1))
-            files = partition_files(store, view.name, since, until)
-            if con.name == DUCKDB:
-                query = compiled(view, rows_asked.schema.remove_metadata())
-                joined = fetch_sql(con, over(query, view.name, scan(con, files)))
-            else:
-                joined = fetch(point_in_time(con.table(ROWS), view, read(con, files)))
-            found.append(joined.to_pandas().set_index("row").reindex(keyed.index))
-    finally:
-        con.drop_table(ROWS)
-    featured: pd.DataFrame = pd.concat([keyed, *found], axis=1)
+            values = known_values(con, view, partition_files(store, view.name, since, until))
+            found.append(pool.submit(last_known, asked, view, values))
+    featured: pd.DataFrame = pd.concat([keyed, *(features.result() for features in found)], axis=1)
     return featured.assign(**problem.derived_features({name: featured[name].to_numpy() for name in featured.columns}))
 
 
@@ -128,11 +147,11 @@ def training_set(
     Only labels known by the end of the label delay are read, so the set is the one that was knowable then.
     Raises DataError when features in it are stale.
     """
-    until = split.until + problem.LABEL_DELAY
-    require_days(lake, problem.LABEL_SOURCE, split.since, until)
-    require_current(views, lake, store, split.since - max(view.ttl for view in views), split.until)
-    rows = request_rows(con, lake, split.since, split.until)
-    known = labels(con, lake, split.since, until)
-    labelled = rows.merge(known, on=list(problem.ENTITY), how="inner", validate="one_to_one")
+    require_days(lake, problem.LABEL_SOURCE, split.since, split.until + problem.LABEL_DELAY)
+    with ThreadPoolExecutor(1) as pool:  # while the engine reads the requests
+        first = split.since - max(view.ttl for view in views)
+        current = pool.submit(require_current, views, lake, store, first, split.until)
+        labelled = labelled_requests(con, lake, split)
+        current.result()
     featured = _with_features(con, views, store, labelled)
     return featured.assign(day=pd.to_datetime(featured["prediction_time"], unit="s").dt.date)
