@@ -17,7 +17,7 @@ from redis.retry import Retry
 
 from ..bundle import ViewSpec
 from ..errors import DataError
-from .online import Keys, OnlineStore, Plan, nothing
+from .online import Keys, OnlineStore, Plan, Row, nothing
 
 READ_SECONDS = 0.5  # to connect, and for an answer; a request that waits longer is better refused
 WRITE_SECONDS = 30.0
@@ -104,7 +104,8 @@ class RedisStore(OnlineStore):
             rows = [[row or absent for row in next(answers)] for absent in map(nothing, entity.views)]
             yield b"".join(chain.from_iterable(zip(*rows, strict=True)))
 
-    def _write(self, view: ViewSpec, rows: list[tuple[str, bytes]]) -> None:
+    def put(self, view: ViewSpec, rows: Sequence[Row]) -> None:
+        """Store encoded rows, all or nothing; see OnlineStore."""
         arguments: list[str | bytes] = [view.name, view.definition]
         for row in rows:
             arguments.extend(row)

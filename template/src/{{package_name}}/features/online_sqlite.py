@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..bundle import ViewSpec
 from ..errors import DataError
-from .online import Entity, Keys, OnlineStore, Plan, nothing
+from .online import Entity, Keys, OnlineStore, Plan, Row, nothing
 
 PATIENCE = 5.0
 """Seconds to wait for another process that writes."""
@@ -95,7 +95,8 @@ class SqliteStore(OnlineStore):
             with self._one_sentence():
                 return self._fetch(_select(asked.entities, self._columns(), alone), encoded)
 
-    def _write(self, view: ViewSpec, rows: list[tuple[str, bytes]]) -> None:
+    def put(self, view: ViewSpec, rows: Sequence[Row]) -> None:
+        """Store encoded rows, all or nothing; see OnlineStore."""
         table, column = _quoted(_table(view.keys)), _quoted(_column(view))
         with self._transaction():
             try:
