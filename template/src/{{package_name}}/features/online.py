@@ -144,11 +144,14 @@ class OnlineStore(ABC):
         Raises DataError when the view is not defined here as `view` says, or the store cannot be written.
         """
         if encoded := encode(view, rows):
-            self.put(view, encoded)
+            self.put([(view, encoded)])
 
     @abstractmethod
-    def put(self, view: ViewSpec, rows: Sequence[Row]) -> None:
-        """Store encoded rows as `write` does; one that is older than what is held under its key changes nothing."""
+    def put(self, made: Iterable[tuple[ViewSpec, Sequence[Row]]]) -> None:
+        """Store encoded rows of views, in order; one that is older than what is held under its key changes nothing.
+
+        Each view's are stored all or none of them. Raises DataError as `write`; who asks again repeats them all.
+        """
 
     @abstractmethod
     def define(self, views: Iterable[ViewSpec]) -> None:

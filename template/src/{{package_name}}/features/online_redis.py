@@ -104,8 +104,12 @@ class RedisStore(OnlineStore):
             rows = [[row or absent for row in next(answers)] for absent in map(nothing, entity.views)]
             yield b"".join(chain.from_iterable(zip(*rows, strict=True)))
 
-    def put(self, view: ViewSpec, rows: Sequence[Row]) -> None:
-        """Store encoded rows, all or nothing; see OnlineStore."""
+    def put(self, made: Iterable[tuple[ViewSpec, Sequence[Row]]]) -> None:
+        """Store encoded rows of views, one view after the other; see OnlineStore."""
+        for view, rows in made:
+            self._put(view, rows)
+
+    def _put(self, view: ViewSpec, rows: Sequence[Row]) -> None:
         arguments: list[str | bytes] = [view.name, view.definition]
         for row in rows:
             arguments.extend(row)

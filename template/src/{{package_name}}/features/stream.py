@@ -36,8 +36,7 @@ class MicroBatches:
 
     def tick(self, online: OnlineStore, since: datetime, now: datetime, events: Mapping[str, pa.Table]) -> None:
         """Publish what `compute` returns to a store where these views are defined. Raises DataError as its `put`."""
-        for view, rows in self.compute(since, now, events):
-            online.put(view, rows)
+        online.put(self.compute(since, now, events))
 
     def compute(
         self, since: datetime, now: datetime, events: Mapping[str, pa.Table]

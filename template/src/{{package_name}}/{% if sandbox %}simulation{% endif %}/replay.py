@@ -7,7 +7,6 @@ off by a kill is replayed whole: nothing that was decided, trained or promoted i
 """
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,7 +62,7 @@ class Replay:
     _now: datetime = field(init=False)
     _ticked: datetime = field(init=False)
     """The streaming views' rows of until here are made."""
-    _unpublished: deque[tuple[ViewSpec, Sequence[Row]]] = field(init=False, default_factory=deque)
+    _unpublished: list[tuple[ViewSpec, Sequence[Row]]] = field(init=False, default_factory=list)
     """Rows of past rounds that the online store does not have yet."""
     _watch: Watch = field(init=False)
     _incidents: Incidents = field(init=False)
@@ -155,9 +154,8 @@ class Replay:
             self._ticked = at
         if not self._incidents.store_away:
             with self._stage(STAGE):
-                while self._unpublished:
-                    self.online.put(*self._unpublished[0])
-                    self._unpublished.popleft()
+                self.online.put(self._unpublished)
+                self._unpublished.clear()
 
     def _morning(self, day: date) -> None:
         for item in self.injections:
