@@ -38,13 +38,13 @@ def afternoon(world: World, features: Path, path: Path) -> tuple[list[float], li
     online = SqliteStore(path)
     publish(con, STREAMING, features, online, START - ROUND)
     con.disconnect()
-    batches = MicroBatches(VIEWS.values(), online)
+    batches = MicroBatches(VIEWS.values())
     last, now = START - ROUND - lookback(VIEWS.values()), START
     seconds, worked, count = [], [], 0
     while now <= END:
         events = world.events(last, now)
         started, idle = time.perf_counter(), time.process_time()
-        batches.tick(now - ROUND, now, events)
+        batches.tick(online, now - ROUND, now, events)
         if now > START:  # the first one also reads three hours of events and prepares the queries
             seconds.append(time.perf_counter() - started)
             worked.append(time.process_time() - idle)

@@ -111,7 +111,8 @@ class Project:
             name: pa.Table.from_pandas(self.sources[name].read(*span), preserve_index=False)
             for name in {view.source for view in views}
         }
-        MicroBatches(views, online).tick(since, at, events)
+        online.define(view.spec for view in views)
+        MicroBatches(views).tick(online, since, at, events)
         return at
 
     def train(

@@ -27,6 +27,8 @@ from ..settings import Settings
 
 Key = tuple[Any, ...]
 Keys = list[str | None]
+Row = tuple[str, bytes]
+"""What a store keeps of one: its key as text, and its values."""
 
 OTHER_FORM = "the online store holds rows of another form than this code writes; clear it and publish"
 FLOAT = np.dtype(">f8")  # of positive numbers, the bytes have the order of the values
@@ -141,17 +143,15 @@ class OnlineStore(ABC):
 
         Raises DataError when the view is not defined here as `view` says, or the store cannot be written.
         """
-        rows = list(rows)
-        if not rows:
-            return
-        keys = _texts([key for key, _, _ in rows])
-        content = np.empty((len(rows), 1 + len(view.features)), FLOAT)
-        content[:, 0] = [at for _, at, _ in rows]
-        content[:, 1:] = np.array([features for _, _, features in rows], np.float64)
-        if None in keys or content[:, 0].min() <= 0:
-            raise DataError(f"a row of {view.name} has no key, or became available before 1970; mend its expression")
-        whole, width = content.tobytes(), content.itemsize * content.shape[1]
-        self._write(view, [(key, whole[n * width : (n + 1) * width]) for n, key in enumerate(keys) if key is not None])
+        if encoded := encode(view, rows):
+            self.put([(view, encoded)])
+
+    @abstractmethod
+    def put(self, made: Iterable[tuple[ViewSpec, Sequence[Row]]]) -> None:
+        """Store encoded rows of views, in order; one that is older than what is held under its key changes nothing.
+
+        Each view's are stored all or none of them. Raises DataError as `write`; who asks again repeats them all.
+        """
 
     @abstractmethod
     def define(self, views: Iterable[ViewSpec]) -> None:
@@ -177,9 +177,20 @@ class OnlineStore(ABC):
     def _records(self, asked: Plan, keys: Sequence[Keys]) -> Iterable[bytes]:
         """Return, for each entity of the plan, the records of its keys in their order; no row is held for a None."""
 
-    @abstractmethod
-    def _write(self, view: ViewSpec, rows: list[tuple[str, bytes]]) -> None:
-        """Store encoded rows, all or nothing; one that is older than what is held under its key changes nothing."""
+
+def encode(view: ViewSpec, rows: Iterable[tuple[Key, int, Sequence[float | None]]]) -> list[Row]:
+    """Return (key, available_at in UTC seconds, features in the view's order) as a store keeps them."""
+    rows = list(rows)
+    if not rows:
+        return []
+    keys = _texts([key for key, _, _ in rows])
+    content = np.empty((len(rows), 1 + len(view.features)), FLOAT)
+    content[:, 0] = [at for _, at, _ in rows]
+    content[:, 1:] = np.array([features for _, _, features in rows], np.float64)
+    if None in keys or content[:, 0].min() <= 0:
+        raise DataError(f"a row of {view.name} has no key, or became available before 1970; mend its expression")
+    whole, width = content.tobytes(), content.itemsize * content.shape[1]
+    return [(key, whole[n * width : (n + 1) * width]) for n, key in enumerate(keys) if key is not None]
 
 
 def nothing_found(asked: Plan, at: Any) -> Found:

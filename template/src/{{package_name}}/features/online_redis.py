@@ -17,7 +17,7 @@ from redis.retry import Retry
 
 from ..bundle import ViewSpec
 from ..errors import DataError
-from .online import Keys, OnlineStore, Plan, nothing
+from .online import Keys, OnlineStore, Plan, Row, nothing
 
 READ_SECONDS = 0.5  # to connect, and for an answer; a request that waits longer is better refused
 WRITE_SECONDS = 30.0
@@ -104,7 +104,12 @@ class RedisStore(OnlineStore):
             rows = [[row or absent for row in next(answers)] for absent in map(nothing, entity.views)]
             yield b"".join(chain.from_iterable(zip(*rows, strict=True)))
 
-    def _write(self, view: ViewSpec, rows: list[tuple[str, bytes]]) -> None:
+    def put(self, made: Iterable[tuple[ViewSpec, Sequence[Row]]]) -> None:
+        """Store encoded rows of views, one view after the other; see OnlineStore."""
+        for view, rows in made:
+            self._put(view, rows)
+
+    def _put(self, view: ViewSpec, rows: Sequence[Row]) -> None:
         arguments: list[str | bytes] = [view.name, view.definition]
         for row in rows:
             arguments.extend(row)

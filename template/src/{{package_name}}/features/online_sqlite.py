@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..bundle import ViewSpec
 from ..errors import DataError
-from .online import Entity, Keys, OnlineStore, Plan, nothing
+from .online import Entity, Keys, OnlineStore, Plan, Row, nothing
 
 PATIENCE = 5.0
 """Seconds to wait for another process that writes."""
@@ -95,22 +95,27 @@ class SqliteStore(OnlineStore):
             with self._one_sentence():
                 return self._fetch(_select(asked.entities, self._columns(), alone), encoded)
 
-    def _write(self, view: ViewSpec, rows: list[tuple[str, bytes]]) -> None:
-        table, column = _quoted(_table(view.keys)), _quoted(_column(view))
+    def put(self, made: Iterable[tuple[ViewSpec, Sequence[Row]]]) -> None:
+        """Store encoded rows of views, all or nothing: to begin and to end a transaction costs as much as a view."""
         with self._transaction():
-            try:
-                self._connection.executemany(
-                    f"INSERT INTO {table} (key, {column}) VALUES (?, ?) "
-                    f"ON CONFLICT (key) DO UPDATE SET {column} = excluded.{column} "
-                    f"WHERE {column} IS NULL OR substr(excluded.{column}, 1, 8) >= substr({column}, 1, 8)",
-                    rows,
-                )
-            except sqlite3.OperationalError as error:
-                if (_table(view.keys), _column(view)) in self._columns():
-                    raise
-                raise DataError(
-                    f"{self._path} holds another definition of {view.name}; publish the features of this code"
-                ) from error
+            for view, rows in made:
+                self._put(view, rows)
+
+    def _put(self, view: ViewSpec, rows: Sequence[Row]) -> None:
+        table, column = _quoted(_table(view.keys)), _quoted(_column(view))
+        try:
+            self._connection.executemany(
+                f"INSERT INTO {table} (key, {column}) VALUES (?, ?) "
+                f"ON CONFLICT (key) DO UPDATE SET {column} = excluded.{column} "
+                f"WHERE {column} IS NULL OR substr(excluded.{column}, 1, 8) >= substr({column}, 1, 8)",
+                rows,
+            )
+        except sqlite3.OperationalError as error:
+            if (_table(view.keys), _column(view)) in self._columns():
+                raise
+            raise DataError(
+                f"{self._path} holds another definition of {view.name}; publish the features of this code"
+            ) from error
 
     def _fetch(self, query: str, encoded: Sequence[str | None]) -> list[bytes]:
         return [records for (records,) in self._connection.execute(query, encoded)]

@@ -2,86 +2,101 @@
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 
 from ..bundle import ViewSpec
-from ..engine import connect, literal
+from ..engine import connect, literal, over, quoted
 from .feature_view import FeatureView
-from .online import Key, OnlineStore
+from .online import OnlineStore, Row, encode
 
-TRIM_EVERY = timedelta(hours=2)  # of the clock; forgetting at every tick would cost more than it saves
+NEW = "new "  # and the name of a source: the events of this tick alone
 
 
 class MicroBatches:
-    """Keeps the online store's streaming views fresh; its state is the events of the longest window, in memory.
+    """Makes the streaming views' rows, round by round; its state is the events of the longest window, in memory.
 
-    The SQL of each view is compiled from the same expression that builds the offline store, and prepared once.
+    The SQL of each view is compiled from the same expression that builds the offline store, and prepared once, over
+    tables that are Arrow's: events need not be written anywhere, and are forgotten by not being handed out.
     """
 
-    def __init__(self, views: Iterable[FeatureView], online: OnlineStore) -> None:
+    def __init__(self, views: Iterable[FeatureView]) -> None:
         # A round is a few hundred events: planning a query for them costs more than running it, threads even more.
         self._engine = connect(threads=1)
         self._engine.con.execute("PRAGMA disable_optimizer").fetchall()
-        self._online = online
         self._views = [(view, view.spec) for view in views if view.streaming]
         self._lookback: dict[str, timedelta] = {}
         for view, _ in self._views:
             self._lookback[view.source] = max(view.lookback, self._lookback.get(view.source, timedelta(0)))
-        self._made: deque[tuple[ViewSpec, list[tuple[Key, int, Sequence[float | None]]]]] = deque()
+        self._held: dict[str, deque[tuple[datetime, pa.Table]]] = {source: deque() for source in self._lookback}
+        """The events of past ticks, and when each tick was."""
+        self._tables: dict[str, _Changing] = {}
         self._prepared = False
-        self._trimmed = datetime.min.replace(tzinfo=UTC)
-        online.define(spec for _, spec in self._views)
 
-    def tick(self, since: datetime, now: datetime, events: Mapping[str, pa.Table]) -> None:
-        """Publish the rows that became available in (since, now], both aware and on the grid of rounds.
+    def tick(self, online: OnlineStore, since: datetime, now: datetime, events: Mapping[str, pa.Table]) -> None:
+        """Publish what `compute` returns to a store where these views are defined. Raises DataError as its `put`."""
+        online.put(self.compute(since, now, events))
+
+    def compute(
+        self, since: datetime, now: datetime, events: Mapping[str, pa.Table]
+    ) -> Sequence[tuple[ViewSpec, Sequence[Row]]]:
+        """Return the rows, by view, that became available in (since, now], both aware and on the grid of rounds.
 
         `events` holds, per source, the events that became known in (since, now]; the first tick also needs those of
         (since - lookback(views), since].
         """
-        self.compute(since, now, events)
-        self.publish()
-
-    def compute(self, since: datetime, now: datetime, events: Mapping[str, pa.Table]) -> None:
-        """Make the rows of a tick, and keep them until `publish`."""
-        run = self._engine.con.execute
         for source in self._lookback:
-            self._fold(source, events[source])
+            self._fold(source, since, now, events[source])
         if not self._prepared:
             self._prepare()
+        made = list[tuple[ViewSpec, Sequence[Row]]]()
         for view, spec in self._views:
             if not view.step and not events[view.source].num_rows:
                 continue  # each of its rows is made by an event, and there was none
-            rows = run(f"EXECUTE {view.name}({literal(since)}, {literal(now)})").fetchall()
+            rows = self._engine.con.execute(f"EXECUTE {view.name}({literal(since)}, {literal(now)})").fetchall()
             width = len(view.keys)
-            self._made.append((spec, [(row[:width], row[width], row[width + 1 :]) for row in rows]))
-        if now - self._trimmed >= TRIM_EVERY:
-            for source, reach in self._lookback.items():
-                run(f"DELETE FROM {source} WHERE known_at <= {literal(now - reach)}").fetchall()
-            self._trimmed = now
+            if encoded := encode(spec, [(row[:width], row[width], row[width + 1 :]) for row in rows]):
+                made.append((spec, encoded))
+        return made
 
-    def publish(self) -> None:
-        """Write what was computed since the last time to the online store, in order. Raises DataError, and keeps it."""
-        while self._made:
-            self._online.write(*self._made[0])
-            self._made.popleft()
+    def _fold(self, source: str, since: datetime, now: datetime, events: pa.Table) -> None:
+        held = self._held[source]
+        while held and held[0][0] <= since - self._lookback[source]:
+            held.popleft()
+        if events.num_rows or not held:
+            held.append((now, events))
+        self._hand_out(source, pa.concat_tables(table for _, table in held).combine_chunks())
+        self._hand_out(NEW + source, events)
 
-    def _fold(self, source: str, events: pa.Table) -> None:
-        if not self._prepared:
-            self._engine.create_table(source, events)
-        elif events.num_rows:
-            self._engine.con.register("_arrived", events)  # instead of those of the last time
-            self._engine.con.execute(f"INSERT INTO {source} BY NAME SELECT * FROM _arrived").fetchall()
+    def _hand_out(self, name: str, rows: pa.Table) -> None:
+        if name in self._tables:
+            self._tables[name].rows = rows
+        else:
+            self._tables[name] = _Changing(rows)
+            self._engine.con.register(name, self._tables[name])
 
     def _prepare(self) -> None:
         for view, _ in self._views:
             columns = ", ".join([*view.keys, "CAST(epoch(available_at) AS BIGINT)", *view.features])
+            query = view.compiled
+            if not view.lookback:
+                query = over(query, view.source, f"SELECT * FROM {quoted(NEW + view.source)}")
             self._engine.con.execute(
-                f"PREPARE {view.name} AS SELECT {columns} FROM ({view.compiled}) "
-                "WHERE available_at > $1 AND available_at <= $2 ORDER BY available_at"
+                f"PREPARE {view.name} AS SELECT {columns} FROM ({query}) WHERE available_at > $1 AND available_at <= $2"
             ).fetchall()
         self._prepared = True
+
+
+class _Changing:
+    """A table of other rows at each tick: whoever scans it asks for them anew. To register another costs a plan."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self.rows = rows
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Return the rows of now, by the Arrow PyCapsule interface."""
+        return self.rows.__arrow_c_stream__(requested_schema)
 
 
 def lookback(views: Iterable[FeatureView]) -> timedelta:

@@ -21,11 +21,11 @@ from ..monitoring.replayed import Replayed
 from ..operations import Project
 from ..registry.client import CHAMPION
 from . import progress
+from .beside import Beside
 from .deliveries import measured, streamed
 from .detection import detect, findings, unfounded
 from .faults import Fault, Injection, schedule
 from .incidents import require
-from .nightly import Nightly
 from .progress import Outcome
 from .replay import Replay
 from .rivals import compare
@@ -62,10 +62,14 @@ def run(project: Project, asked: Asked) -> list[Finding]:
     left = list(days(outcome.day + timedelta(days=1) if outcome.day else asked.since, asked.until + timedelta(days=1)))
     console = Console(highlight=False, soft_wrap=True)
     server = Server(settings.environment(), settings.state / "server.log")
-    nightly = Nightly(settings.environment(), planted, settings.state / "nightly.log")
+    nightly, ticks = (
+        Beside(settings.environment(), [verb, *map(str, planted)], settings.state / f"{verb}.log")
+        for verb in ("nightly", "ticks")
+    )
     online = open_store(settings)
     try:
         if left:
+            ticks.start()
             nightly.start()
         server.start()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -78,15 +82,18 @@ def run(project: Project, asked: Asked) -> list[Finding]:
 
             if left:
                 world = World(streamed(project.sources, planted), project.views.values())
-                replay = Replay(project, server, nightly, online, world, planted, asked.seed, console.print, outcome)
+                replay = Replay(
+                    project, server, nightly, ticks, online, world, planted, asked.seed, console.print, outcome
+                )
                 replay.run(left, finished)
         held = judge(
             _observe(project, server, outcome, list(days(asked.since, asked.until + timedelta(days=1)))), expected
         )
     finally:
         server.stop()
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)  # without the nightly job, which counts its own
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)  # without the two jobs, which count their own
         nightly.stop()
+        ticks.stop()
         online.close()
         outcome.seconds[SERVER] = outcome.seconds.get(SERVER, 0.0) + used.ru_utime + used.ru_stime
     _keep(project, asked, planted, outcome)

@@ -8,19 +8,19 @@ off by a kill is replayed whole: nothing that was decided, trained or promoted i
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from itertools import zip_longest
 from typing import Any
 
-import httpx
+import msgspec
 import pandas as pd
 
 from .. import problem
+from ..bundle import ViewSpec
 from ..errors import UserError
-from ..features.online import OnlineStore
-from ..features.stream import MicroBatches, lookback
+from ..features.online import OnlineStore, Row
 from ..features.views import BATCH_DELAY
 from ..lake import midnight
 from ..monitoring.events import Event, record
@@ -29,11 +29,14 @@ from ..monitoring.policy import Action, Cause, Decision
 from ..monitoring.predictions import PREDICTIONS
 from ..operations import TRAINED_ON, Project
 from ..registry.client import CHALLENGER, CHAMPION, PREVIOUS
+from .beside import Beside, Done
+from .client import NoAnswer
 from .faults import LASTS, Fault, Injection, wrong_join
 from .incidents import Incidents
-from .nightly import Nightly, delivering
+from .nightly import delivering
 from .progress import Outcome
 from .server import Server
+from .ticks import STAGE
 from .watch import Watch
 from .world import World
 
@@ -48,7 +51,8 @@ class Replay:
 
     project: Project
     server: Server
-    nightly: Nightly
+    nightly: Beside
+    ticks: Beside
     online: OnlineStore
     world: World
     injections: Sequence[Injection]
@@ -56,33 +60,31 @@ class Replay:
     say: Callable[[str], None]
     outcome: Outcome
     _now: datetime = field(init=False)
-    _folded: datetime = field(init=False)
-    """Events known until here are in the stream's windows."""
-    _computed: datetime = field(init=False)
+    _ticked: datetime = field(init=False)
     """The streaming views' rows of until here are made."""
-    _batches: MicroBatches = field(init=False)
+    _unpublished: list[tuple[ViewSpec, Sequence[Row]]] = field(init=False, default_factory=list)
+    """Rows of past rounds that the online store does not have yet."""
     _watch: Watch = field(init=False)
     _incidents: Incidents = field(init=False)
-    _pool: ThreadPoolExecutor = field(init=False)
-    """Asks the server."""
 
     def __post_init__(self) -> None:
         """Look at the service as somebody outside would."""
         settings = self.project.settings
         self._incidents = Incidents(settings, self.server)
-        self._pool = ThreadPoolExecutor(1)
         self._watch = Watch(self.server, self.project.registry, settings.slow_seconds, self._page)
 
     def run(self, days: Sequence[date], finished: Callable[[date], None]) -> Outcome:
         """Replay days in their order, none of which is finished, and return what was seen; `finished` gets each."""
         self._prepare(days[0])
         try:
-            for day in days:
-                self._day(day)
+            rounds = self._ahead(days[0])
+            for day, tomorrow in zip_longest(days, days[1:]):
+                coming = self._ahead(tomorrow) if tomorrow else {}
+                self._day(day, rounds)
+                rounds = coming
                 self.outcome.day = day
                 finished(day)
         finally:
-            self._pool.shutdown()
             for fault in LASTS:
                 self._incidents.end(fault)
         return self.outcome
@@ -94,28 +96,34 @@ class Replay:
         with self._stage("build"):
             self.project.build(until=since)
         # One round early, so that the first tick publishes the rows of midnight itself.
-        self._now = self._computed = midnight(since) - problem.ROUND
+        self._now = self._ticked = midnight(since) - problem.ROUND
         self.online.clear()
         with self._stage("publish"):
             self.project.publish(self.online, self._now)
-        views = self.project.views.values()
-        self._batches = MicroBatches(views, self.online)
-        self._folded = self._now - lookback(views)
+        self._make_rows([midnight(since)])
         self._tick(midnight(since))
         if self.outcome.day is None:
             version = self.project.registry.aliases()[CHAMPION]
             text = f"version {version.number}, trained until {version.trained_until}, goes live"
             self._event("deploy", version.number, text)
 
-    def _day(self, day: date) -> None:
+    def _ahead(self, day: date) -> dict[datetime, list[dict[str, Any]]]:
+        """Return the requests of each round of a day, and let the rows of its ticks be made."""
+        rounds = self.world.due(day)
+        self._make_rows([at for at in [*rounds, midnight(day) + timedelta(days=1)] if at > midnight(day)])
+        return rounds
+
+    def _make_rows(self, rounds: Sequence[datetime]) -> None:
+        self.ticks.tell(msgspec.json.encode(rounds).decode())
+
+    def _day(self, day: date, rounds: dict[datetime, list[dict[str, Any]]]) -> None:
         end = midnight(day) + timedelta(days=1)
-        self.nightly.begin(day)
+        self.nightly.tell(day.isoformat())
         received: dict[tuple[Any, ...], float] = {}
         morning = False
         planted = [item for item in self.injections if item.day == day and item.fault.cause is Cause.SERVICE]
         ends: dict[Fault, datetime] = {}
-        rounds = self.world.due(day)
-        for (at, rows), after in zip(rounds.items(), [*rounds, end][1:], strict=True):
+        for at, rows in rounds.items():
             if not morning and at >= midnight(day) + BATCH_DELAY:
                 self._morning(day)
                 morning = True
@@ -128,7 +136,7 @@ class Replay:
                 ends[item.fault] = at + LASTS.get(item.fault, timedelta(0))
                 planted.remove(item)
             self._tick(at)
-            self._ask(day, rows, received, after)
+            self._ask(day, rows, received)
         for fault in ends:
             self._incidents.end(fault)
         if not morning:
@@ -139,34 +147,26 @@ class Replay:
     def _tick(self, at: datetime) -> None:
         """Move the clock to `at` and publish what the events known by then make, once the store is there."""
         self._now = at
-        self._compute(at)
+        if at > self._ticked:
+            done = self.ticks.wait()
+            self._took(done)
+            self._unpublished += [(self.project.views[name].spec, rows) for name, rows in done.rows.items()]
+            self._ticked = at
         if not self._incidents.store_away:
-            with self._stage("stream ticks"):
-                self._batches.publish()
-
-    def _compute(self, until: datetime) -> None:
-        """Make the rows of the streaming views that become available until then; nobody sees them before a tick."""
-        if until > self._computed:
-            with self._stage("stream ticks", time.thread_time):
-                self._batches.compute(self._computed, until, self.world.events(self._folded, until))
-            self._computed = self._folded = until
+            with self._stage(STAGE):
+                self.online.put(self._unpublished)
+                self._unpublished.clear()
 
     def _morning(self, day: date) -> None:
         for item in self.injections:
             if item.day + timedelta(days=1) == day and item.fault.cause in (Cause.DATA, Cause.FRESHNESS):
                 self._event("fault", "", f"{item.fault} in the delivery of {item.day}")
-        for stage, seconds in self.nightly.wait().items():
-            self._count(stage, seconds)
+        self._took(self.nightly.wait())
         with self._stage("publish"):
             self.project.publish(self.online, midnight(day) + BATCH_DELAY, streaming=False)
 
-    def _ask(
-        self, day: date, rows: list[dict[str, Any]], received: dict[tuple[Any, ...], float], after: datetime
-    ) -> None:
-        """Ask for one round's predictions, and make the rows of the tick `after` while the server answers."""
-        asked = self._pool.submit(self._answer, rows)
-        self._compute(after)
-        seconds, answer = asked.result()
+    def _ask(self, day: date, rows: list[dict[str, Any]], received: dict[tuple[Any, ...], float]) -> None:
+        seconds, answer = self._answer(rows)
         self._watch.look(seconds, answer["degraded"])
         version = answer["model"]["version"]
         first, _ = self.outcome.served.get(version, (day, day))
@@ -178,13 +178,13 @@ class Replay:
     def _answer(self, rows: list[dict[str, Any]]) -> tuple[float, dict[str, Any]]:
         """Return how long an answer took, and what it is; a refused or broken request is counted and asked again."""
         attempt = 0
-        with self._stage("requests", time.thread_time):
+        with self._stage("requests"):
             while True:
                 began = time.monotonic()
                 try:
                     answer = self.server.predict(rows)
                     return time.monotonic() - began, answer
-                except httpx.HTTPError as error:
+                except NoAnswer as error:
                     attempt += 1
                     self.outcome.failed += 1
                     self._watch.unanswered(error)
@@ -277,13 +277,17 @@ class Replay:
         return any(about.items() <= version.tags.items() for version in self.project.registry.versions())
 
     @contextmanager
-    def _stage(self, name: str, clock: Callable[[], float] = time.process_time) -> Iterator[None]:
-        """Add the processor time of this process, or of this thread alone, to what a stage has cost."""
-        began = clock()
+    def _stage(self, name: str) -> Iterator[None]:
+        """Add the processor time of this process to what a stage has cost."""
+        began = time.process_time()
         try:
             yield
         finally:
-            self._count(name, clock() - began)
+            self._count(name, time.process_time() - began)
+
+    def _took(self, done: Done) -> None:
+        for stage, seconds in done.seconds.items():
+            self._count(stage, seconds)
 
     def _count(self, stage: str, seconds: float) -> None:
         self.outcome.seconds[stage] = self.outcome.seconds.get(stage, 0.0) + seconds

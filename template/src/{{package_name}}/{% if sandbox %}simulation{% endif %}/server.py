@@ -12,10 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx
-
 from ..errors import UserError
 from ..problem import ROWS
+from .client import Client, NoAnswer
 
 T = TypeVar("T")
 
@@ -36,7 +35,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         self._offset = 0
-        self._client = httpx.Client(timeout=PATIENCE)
+        self._client: Client | None = None
         self.slower = 0.0
         """Seconds for which the processes that answer stop at each request."""
 
@@ -52,27 +51,25 @@ class Server:
             ["sh", "-c", GUARD, str(self._process.pid)], stdin=subprocess.PIPE, start_new_session=True
         )
         url = self._wait("say where it serves", lambda: self._address(offset))
-        self._client.close()
-        self._client = httpx.Client(base_url=url, timeout=PATIENCE)
+        self._let_go()
+        self._client = Client(url, PATIENCE)
         self._wait("become ready", lambda: self._ready() or None)
 
     @property
     def address(self) -> str:
         """The URL of the running server."""
-        return str(self._client.base_url)
+        return self._asked.url
 
     def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return the answer for some rows. Raises httpx.HTTPError when there is none."""
+        """Return the answer for some rows. Raises NoAnswer."""
         with self._slowed():
-            response = self._client.post("/v1/predictions", json={ROWS: rows})
-        response.raise_for_status()
-        answer: dict[str, Any] = response.json()
+            answer: dict[str, Any] = self._asked.post("/v1/predictions", {ROWS: rows})
         return answer
 
     def versions(self) -> dict[str, str]:
-        """Return the version of each alias that the running server holds."""
+        """Return the version of each alias that the running server holds. Raises NoAnswer."""
         with self._slowed():
-            answer = self._client.get("/v1/model").raise_for_status().json()
+            answer = self._asked.get("/v1/model")
         found = {alias: shadow["version"] for alias, shadow in answer["shadows"].items()}
         return found | ({"champion": answer["champion"]["version"]} if answer["champion"] else {})
 
@@ -84,7 +81,7 @@ class Server:
 
     def wait_until_whole(self) -> None:
         """Wait until nothing that the answers need is away."""
-        self._wait("find its store back", lambda: not self._client.get("/healthz/ready").json()["degraded"] or None)
+        self._wait("find its store back", lambda: self._degraded() == [] or None)
 
     def start_again(self) -> None:
         """Start the process where it has ended, as who runs it in production would."""
@@ -97,12 +94,12 @@ class Server:
             self._unguard()
             self._process.kill()
             self._process.wait()
-            while not self._client.is_closed and self._ready():
+            while self._client and self._ready():
                 time.sleep(0.01)  # a worker ends with its parent, once it sees that
 
     def stop(self) -> None:
         """End the process in order, and kill it when it does not end."""
-        self._client.close()
+        self._let_go()
         if self._process and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -143,10 +140,25 @@ class Server:
         found = [line for line in lines if line.startswith(STARTED) and line.endswith("\n")]
         return found[-1].removeprefix(STARTED).strip() if found else None
 
+    @property
+    def _asked(self) -> Client:
+        assert self._client
+        return self._client
+
+    def _let_go(self) -> None:
+        if self._client:
+            self._client.close()
+            self._client = None
+
     def _ready(self) -> bool:
-        with suppress(httpx.TransportError):
-            return self._client.get("/healthz/ready").status_code == 200
-        return False
+        return self._degraded() is not None
+
+    def _degraded(self) -> list[str] | None:
+        """Return what the answers of a server lack; None when it is not ready."""
+        with suppress(NoAnswer):
+            degraded: list[str] = self._asked.get("/healthz/ready")["degraded"]
+            return degraded
+        return None
 
     def _wait(self, what: str, look: Callable[[], T | None]) -> T:
         deadline = time.monotonic() + PATIENCE

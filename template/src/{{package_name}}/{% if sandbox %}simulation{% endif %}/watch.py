@@ -3,9 +3,8 @@
 import time
 from collections.abc import Callable, Sequence
 
-import httpx
-
 from ..registry.client import Registry
+from .client import NoAnswer
 from .server import Server
 
 CALM = 4  # rounds without a finding after which the next one is another incident
@@ -40,7 +39,7 @@ class Watch:
         began = time.monotonic()
         try:
             self._server.versions()
-        except httpx.HTTPError as error:
+        except NoAnswer as error:
             self.unanswered(error)
         return time.monotonic() - began
 

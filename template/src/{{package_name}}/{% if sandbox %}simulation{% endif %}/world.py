@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,26 @@ from ..source import Source
 
 
 class World:
-    """The sources, read once; nothing of a later time is ever handed out."""
+    """The sources, each read once, when it is first asked for; nothing of a later time is ever handed out."""
 
     def __init__(self, sources: Mapping[str, Source], views: Iterable[FeatureView]) -> None:
-        rows = {name: sources[name].everything() for name in {view.source for view in views if view.streaming}}
-        self._known_at = {name: _microseconds(table["known_at"]) for name, table in rows.items()}
-        self._streams = {name: pa.Table.from_pandas(table, preserve_index=False) for name, table in rows.items()}
-        requests = sources[problem.REQUEST_SOURCE].everything()
+        self._sources = sources
+        self._streamed = {view.source for view in views if view.streaming}
+
+    @cached_property
+    def _streams(self) -> dict[str, tuple[NDArray[np.int64], pa.Table]]:
+        """The events of each source, and when they became known."""
+        rows = {name: self._sources[name].everything() for name in self._streamed}
+        return {
+            name: (_microseconds(table["known_at"]), pa.Table.from_pandas(table, preserve_index=False))
+            for name, table in rows.items()
+        }
+
+    @cached_property
+    def _requests(self) -> pd.DataFrame:
+        requests = self._sources[problem.REQUEST_SOURCE].everything()
         seconds = {name: requests[name].astype("int64") // 1_000_000 for name in problem.INSTANTS}
-        self._requests = requests.assign(prediction_time=problem.prediction_time({**requests, **seconds})).sort_values(
+        return requests.assign(prediction_time=problem.prediction_time({**requests, **seconds})).sort_values(
             ["prediction_time", *problem.ENTITY], ignore_index=True
         )
 
@@ -45,8 +57,8 @@ class World:
         """Return the streamed rows that became known in (since, until], by source."""
         bounds = [int(at.timestamp()) * 1_000_000 + at.microsecond for at in (since, until)]
         found = {}
-        for name, rows in self._streams.items():
-            low, high = self._known_at[name].searchsorted(bounds, side="right").tolist()
+        for name, (known_at, rows) in self._streams.items():
+            low, high = known_at.searchsorted(bounds, side="right").tolist()
             found[name] = rows.slice(low, high - low)
         return found
 
