@@ -1,11 +1,11 @@
 """A full-year build of all views against the same stored rows by the best DuckDB SQL that we could write by hand.
 
 The same rows are in the same order: a partition that is built twice has the same bytes, which is how a training knows
-what it read. The rival is free to use whatever DuckDB has. Before the race its formulations of the trailing windows run against
-each other, on the largest batch view and the largest streaming view, and so do its ways to write the partitions; it
-races with the fastest of each, whichever that is today. It reads each source once, for all views. Lost without a
-place in the trials: joining each step with the counts in its window (50 s where the others take 2 to 7) and two signed
-edges per count and window with running sums (twice the time of hand-out for short windows).
+what it read. The rival is free to use whatever DuckDB has. Before the race its formulations of the trailing windows
+run against each other, on the largest batch view and the largest streaming view, and so do its ways to write the
+partitions; it races with the fastest of each, whichever that is today. It reads each source once, for all views. Lost
+without a place in the trials: joining each step with the counts in its window (50 s where the others take 2 to 7) and
+two signed edges per count and window with running sums (twice the time of hand-out for short windows).
 """
 
 import statistics
