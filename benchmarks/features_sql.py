@@ -191,12 +191,12 @@ def copy(con: duckdb.DuckDBPyConnection, name: str, query: str, store: Path, eac
     view = VIEWS[name]
     ahead = 0 if view.streaming else 1  # the rows that the year's source days complete, as the project's build has them
     days = [day + timedelta(ahead) for day in lake_days(SINCE, UNTIL)]
-    ordered = (
-        f"SELECT {', '.join(view.columns)} FROM ({query}) WHERE available_at >= DATE '{days[0]}'"
-        f" AND available_at < DATE '{days[-1]}' + 1 ORDER BY available_at, {', '.join(view.keys)}"
-    )
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE ordered AS SELECT {', '.join(view.columns)} FROM ({query})"
+        f" WHERE available_at >= DATE '{days[0]}' AND available_at < DATE '{days[-1]}' + 1"
+        f" ORDER BY available_at, {', '.join(view.keys)}"
+    ).fetchall()
     if each_day:
-        con.execute(f"CREATE OR REPLACE TEMP TABLE ordered AS {ordered}").fetchall()
         for day in days:
             folder = store / name / f"date={day}"
             folder.mkdir(parents=True)
@@ -206,7 +206,6 @@ def copy(con: duckdb.DuckDBPyConnection, name: str, query: str, store: Path, eac
             ).fetchall()
         return
     store.mkdir(parents=True, exist_ok=True)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE ordered AS {ordered}").fetchall()
     con.execute("SET threads = 1").fetchall()
     con.execute(
         f"COPY (SELECT *, available_at::DATE AS date FROM ordered) TO '{store / name}'"

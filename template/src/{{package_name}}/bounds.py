@@ -58,7 +58,7 @@ class PolicyBounds:
     auc_loss: float
     """Below what the champion's own test week promised: worse when the whole interval over the days is below that."""
     retrain_pause_days: int
-    """Days between two trainings, whatever became of the first."""
+    """Days between two trainings of the loop, whatever became of the first."""
     retrain_age_days: int
     """A champion that was trained so many days ago is due, however it does."""
     shadow_days: int

@@ -70,7 +70,7 @@ class Evidence:
     challenger: Sequence[float] = ()
     previous: Sequence[float] = ()
     days_since_training: int = 0
-    """Of the newest version, whatever became of it."""
+    """Of the newest version that passed its gates or that the policy asked for."""
     champion_age: int = 0
     """Days since the champion was trained."""
     forced: bool = False

@@ -70,14 +70,18 @@ def expected_auc(scores: Scores) -> float:
 
 def calibration_bins(labels: Labels, scores: Scores, bins: int = BINS) -> pd.DataFrame:
     """Return `predicted`, `observed` (means) and `count` of equal-count bins by score, lowest first."""
-    parts = np.array_split(np.argsort(scores, kind="stable"), bins)
-    rows = [(scores[part].mean(), labels[part].mean(), len(part)) for part in parts if len(part)]
+    rows = [(scores[part].mean(), labels[part].mean(), len(part)) for part in _equal_counts(scores, bins)]
     return pd.DataFrame(rows, columns=["predicted", "observed", "count"])
+
+
+def _equal_counts(scores: Scores, bins: int) -> list[NDArray[np.intp]]:
+    """Return the places of the rows of each bin by score, lowest first; fewer than `bins` of fewer rows."""
+    return [part for part in np.array_split(np.argsort(scores, kind="stable"), bins) if len(part)]
 
 
 def calibration_error(labels: Labels, scores: Scores) -> float:
     """Return the expected calibration error over ten equal-count bins (Naeini et al., AAAI 2015), NaN of NaN scores."""
-    parts = [part for part in np.array_split(np.argsort(scores, kind="stable"), BINS) if len(part)]
+    parts = _equal_counts(scores, BINS)
     gaps = [abs(scores[part].mean() - labels[part].mean()) * len(part) for part in parts]
     return float(np.sum(gaps) / len(labels)) if parts else float("nan")
 
@@ -94,7 +98,7 @@ def calibration_interval(
     if len(names) < 2:
         return float("nan"), float("nan")
     signed = np.empty(len(labels))
-    for part in np.array_split(np.argsort(scores, kind="stable"), BINS):
+    for part in _equal_counts(scores, BINS):
         gaps = labels[part] - scores[part]
         signed[part] = gaps * np.sign(gaps.sum())
     off = np.bincount(where, signed - signed.mean())
