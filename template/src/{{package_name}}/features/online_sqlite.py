@@ -89,10 +89,12 @@ class SqliteStore(OnlineStore):
         try:
             with self._lock:
                 return self._fetch(_query(asked, alone), encoded)
-        except sqlite3.Error:
+        except sqlite3.Error as error:
             # The one reason that is no fault: a view is not defined here, or by another definition, and so all of its
             # values are missing. What is there is looked at anew, since any process may define it at any time.
             with self._one_sentence():
+                if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:  # which no column of that name is
+                    raise
                 return self._fetch(_select(asked.entities, self._columns(), alone), encoded)
 
     def put(self, made: Iterable[tuple[ViewSpec, Sequence[Row]]]) -> None:
