@@ -22,7 +22,7 @@ from .. import segments
 from ..segments import Answer, Line
 
 DAY = 86_400
-OPEN_DAYS = 8  # of each kind: requests may be for any day, and each has a segment
+OPEN_DAYS = 2  # of each kind: requests may be for any day, and each has a segment; around midnight two are written to
 IDLE_SECONDS = 60.0  # after which a segment is finished
 LOOK_SECONDS = 0.1
 ROOM = bytes(2**20)  # what must fit on the disk for the log to be ready: more than most requests take
