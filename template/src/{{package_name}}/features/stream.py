@@ -1,8 +1,10 @@
 """Micro-batches: the streaming views' own expressions, run every round over the few events that their windows hold."""
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 
@@ -35,29 +37,36 @@ class MicroBatches:
         self._prepared = False
 
     def tick(self, online: OnlineStore, since: datetime, now: datetime, events: Mapping[str, pa.Table]) -> None:
-        """Publish what `compute` returns to a store where these views are defined. Raises DataError as its `put`."""
-        online.put(self.compute(since, now, events))
+        """Publish all that `compute` makes to a store where these views are defined. Raises DataError as its `put`."""
+        for made in self.compute(since, [now], events):
+            online.put(made)
 
     def compute(
-        self, since: datetime, now: datetime, events: Mapping[str, pa.Table]
-    ) -> Sequence[tuple[ViewSpec, Sequence[Row]]]:
-        """Return the rows, by view, that became available in (since, now], both aware and on the grid of rounds.
+        self, since: datetime, rounds: Sequence[datetime], events: Mapping[str, pa.Table]
+    ) -> Sequence[Sequence[tuple[ViewSpec, Sequence[Row]]]]:
+        """Return for each of some rounds the rows, by view, that became available since the one before it.
 
-        `events` holds, per source, the events that became known in (since, now]; the first tick also needs those of
-        (since - lookback(views), since].
+        `since` and the rounds are aware, in order and on the grid of rounds. `events` holds, per source, the events
+        that became known in (since, last round]; the first call also needs those of (since - lookback(views), since].
         """
+        now = rounds[-1]
         for source in self._lookback:
             self._fold(source, since, now, events[source])
         if not self._prepared:
             self._prepare()
-        made = list[tuple[ViewSpec, Sequence[Row]]]()
+        made = [list[tuple[ViewSpec, Sequence[Row]]]() for _ in rounds]
+        ends = [int(at.timestamp()) * 1_000_000 for at in rounds]
         for view, spec in self._views:
             if not view.step and not events[view.source].num_rows:
                 continue  # each of its rows is made by an event, and there was none
-            rows = self._engine.con.execute(f"EXECUTE {view.name}({literal(since)}, {literal(now)})").fetchall()
+            found = self._engine.con.execute(f"EXECUTE {view.name}({literal(since)}, {literal(now)})").fetchall()
+            parts = [list[tuple[Any, ...]]() for _ in rounds]
+            for row in found:
+                parts[bisect_left(ends, row[-1])].append(row)
             width = len(view.keys)
-            if encoded := encode(spec, [(row[:width], row[width], row[width + 1 :]) for row in rows]):
-                made.append((spec, encoded))
+            for rows, mine in zip(parts, made, strict=True):
+                if encoded := encode(spec, [(row[:width], row[width], row[width + 1 : -1]) for row in rows]):
+                    mine.append((spec, encoded))
         return made
 
     def _fold(self, source: str, since: datetime, now: datetime, events: pa.Table) -> None:
@@ -78,7 +87,8 @@ class MicroBatches:
 
     def _prepare(self) -> None:
         for view, _ in self._views:
-            columns = ", ".join([*view.keys, "CAST(epoch(available_at) AS BIGINT)", *view.features])
+            seconds = "CAST(epoch(available_at) AS BIGINT)"
+            columns = ", ".join([*view.keys, seconds, *view.features, "epoch_us(available_at)"])
             query = view.compiled
             if not view.lookback:
                 query = over(query, view.source, f"SELECT * FROM {quoted(NEW + view.source)}")
