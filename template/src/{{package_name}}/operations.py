@@ -199,11 +199,11 @@ class Project:
         version = champion.path.name.partition("-")[0]
         return Scorer(champion, version, self.con, list(self.views.values()), self.data.features, self._commit())
 
-    def monitor(self, day: date) -> Decision:
-        """Record one UTC day and return what the policy decides."""
+    def monitor(self, day: date, landed_until: date | None = None) -> Decision:
+        """Record one UTC day and return what the policy decides; see daily.run."""
         versions = self.registry.versions()
         serving, last_training = self._serving(versions), _last_training(versions, day)
-        return daily.run(self.con, self.settings, self.sources, self.views, serving, last_training, day)
+        return daily.run(self.con, self.settings, self.sources, self.views, serving, last_training, day, landed_until)
 
     def act(self, day: date, seed: int, now: datetime) -> str:
         """Carry out what was decided of a recorded UTC day, and return one line; what was done is not done again.

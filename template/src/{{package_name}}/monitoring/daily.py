@@ -65,17 +65,20 @@ def run(
     serving: Serving,
     last_training: date,
     day: date,
+    landed_until: date | None = None,
 ) -> Decision:
     """Record one UTC day and return the policy's decision, which is added to the record when it is not there yet.
 
     `serving` maps each alias to its version; `last_training` is the day of the last training that counts. Only labels
     that had landed are used. A day may be run again: it changes what is new to it, such as a label that came late, and
-    nothing else. What was decided before a version changed its alias stays decided.
+    nothing else. What was decided before a version changed its alias stays decided. What the lake and the quarantine
+    hold of `landed_until` (UTC day) and later counts as not there: a replay lands it while the day before is monitored.
     """
     data = stores(settings)
     monitoring = data.monitoring
     compact(settings.predictions, monitoring)
-    mature(con, data.lake, monitoring, settings.journal, midnight(day) + DAY, partial(_measure, monitoring))
+    evening = midnight(day) + DAY
+    mature(con, data.lake, monitoring, settings.journal, evening, partial(_measure, monitoring), landed_until)
     _expect(monitoring, day)
     versions = {alias: version.number for alias, version in serving.items()}
     since = (day - last_training).days
@@ -89,7 +92,7 @@ def run(
         until = date.fromisoformat(seen["matured_until"])  # what has matured since is of a later day
     evidence = Evidence(
         serving=versions,
-        quarantined=_quarantined(data.quarantine, day),
+        quarantined=_quarantined(data.quarantine, day, landed_until or day + DAY),
         skewed=_skewed(con, data, views, day - DAY),
         late=_late(data, sources, day - DAY),
         drifted=_drifted(monitoring, serving, day),
@@ -145,8 +148,8 @@ def _expect(monitoring: AnyPath, day: date) -> None:
         _write(monitoring, EXPECTED, answered, pd.DataFrame([expected(answers) | about]))
 
 
-def _quarantined(quarantine: AnyPath, day: date) -> list[str]:
-    return [f"{table} of {when}" for table, when in quarantined(quarantine, day - HELD * DAY, day + DAY)]
+def _quarantined(quarantine: AnyPath, day: date, until: date) -> list[str]:
+    return [f"{table} of {when}" for table, when in quarantined(quarantine, day - HELD * DAY, until)]
 
 
 def _skewed(con: Backend, data: Stores, views: Mapping[str, FeatureView], day: date) -> list[str] | None:

@@ -58,6 +58,7 @@ def mature(
     journal: Path,
     at: datetime,
     measure: Callable[[date, pd.DataFrame], None] = lambda day, cohort: None,
+    until: date | None = None,
 ) -> list[date]:
     """Join every cohort whose label delay has passed with its labels, and return the days that are new or changed.
 
@@ -66,8 +67,9 @@ def mature(
     or is another one, in the LABEL_CORRECTIONS after it changes the cohort; so do answers that were folded late. An
     event of the instant `at` in `journal` says what changed, and when nothing did no file is touched. `measure` is
     called with each such cohort before it is written: a run that is killed meanwhile is made up for by the next.
+    Of the lake only the days before `until` (UTC) count, all of them when it is None.
     """
-    landed = partition_days(lake, problem.LABEL_SOURCE)
+    landed = partition_days(lake, problem.LABEL_SOURCE, None, until)
     done = set(partition_days(monitoring, COHORTS))
     deadlines = {day: day + problem.LABEL_DELAY for day in partition_days(monitoring, PREDICTIONS)}
     open_days = [

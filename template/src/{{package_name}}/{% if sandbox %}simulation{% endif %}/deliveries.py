@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..errors import UserError
 from ..lake import midnight
+from ..monitoring.policy import Cause
 from ..problem import LABEL_SOURCE
 from ..source import WHOLE_UNITS, Source, in_memory
 from .faults import DAY, Fault, Injection
@@ -29,6 +30,12 @@ def delivered(sources: Mapping[str, Source], planted: Sequence[Injection], morni
         elif fault is Fault.DUPLICATE_PARTITION and morning == day + DAY:
             found[LABEL_SOURCE] = _changed(found[LABEL_SOURCE], _repeated(day))
     return found
+
+
+def unusual(planted: Sequence[Injection], morning: date) -> bool:
+    """Return whether the delivery on the morning of a UTC day has a fault, or brings what a faulty one should have."""
+    found = [item for item in planted if item.fault.cause in (Cause.DATA, Cause.FRESHNESS)]
+    return any(item.day < morning <= item.day + (item.fault.days + 1) * DAY for item in found)
 
 
 def streamed(sources: Mapping[str, Source], planted: Sequence[Injection]) -> dict[str, Source]:

@@ -31,6 +31,7 @@ from ..operations import TRAINED_ON, Project
 from ..registry.client import CHALLENGER, CHAMPION, PREVIOUS
 from .beside import Beside, Done
 from .client import NoAnswer
+from .deliveries import unusual
 from .faults import LASTS, Fault, Injection, wrong_join
 from .incidents import Incidents
 from .nightly import delivering
@@ -62,6 +63,10 @@ class Replay:
     _now: datetime = field(init=False)
     _ticked: datetime = field(init=False)
     """The streaming views' rows of until here are made."""
+    _delivered: date | None = field(init=False, default=None)
+    """The last morning of which the nightly job was told."""
+    _due: dict[datetime, list[dict[str, Any]]] = field(init=False, default_factory=dict)
+    """The requests of each round of the day that comes next."""
     _unpublished: list[tuple[ViewSpec, Sequence[Row]]] = field(init=False, default_factory=list)
     """Rows of past rounds that the online store does not have yet."""
     _watch: Watch = field(init=False)
@@ -77,11 +82,9 @@ class Replay:
         """Replay days in their order, none of which is finished, and return what was seen; `finished` gets each."""
         self._prepare(days[0])
         try:
-            rounds = self._ahead(days[0])
+            self._ahead(days[0])
             for day, tomorrow in zip_longest(days, days[1:]):
-                coming = self._ahead(tomorrow) if tomorrow else {}
-                self._day(day, rounds)
-                rounds = coming
+                self._day(day, tomorrow)
                 self.outcome.day = day
                 finished(day)
         finally:
@@ -107,25 +110,24 @@ class Replay:
             text = f"version {version.number}, trained until {version.trained_until}, goes live"
             self._event("deploy", version.number, text)
 
-    def _ahead(self, day: date) -> dict[datetime, list[dict[str, Any]]]:
-        """Return the requests of each round of a day, and let the rows of its ticks be made."""
-        rounds = self.world.due(day)
-        self._make_rows([at for at in [*rounds, midnight(day) + timedelta(days=1)] if at > midnight(day)])
-        return rounds
+    def _ahead(self, day: date) -> None:
+        """Find what is asked in each round of a day, and let the rows of its ticks be made."""
+        self._due = self.world.due(day)
+        self._make_rows([at for at in [*self._due, midnight(day) + timedelta(days=1)] if at > midnight(day)])
 
     def _make_rows(self, rounds: Sequence[datetime]) -> None:
         self.ticks.tell(msgspec.json.encode(rounds).decode())
 
-    def _day(self, day: date, rounds: dict[datetime, list[dict[str, Any]]]) -> None:
-        end = midnight(day) + timedelta(days=1)
-        self.nightly.tell(day.isoformat())
+    def _day(self, day: date, tomorrow: date | None) -> None:
+        rounds, end = self._due, midnight(day) + timedelta(days=1)
+        self._deliver(day)
         received: dict[tuple[Any, ...], float] = {}
         morning = False
         planted = [item for item in self.injections if item.day == day and item.fault.cause is Cause.SERVICE]
         ends: dict[Fault, datetime] = {}
         for at, rows in rounds.items():
             if not morning and at >= midnight(day) + BATCH_DELAY:
-                self._morning(day)
+                self._morning(day, tomorrow)
                 morning = True
             self._now = at
             for fault in [fault for fault, then in ends.items() if then <= at]:
@@ -140,9 +142,17 @@ class Replay:
         for fault in ends:
             self._incidents.end(fault)
         if not morning:
-            self._morning(day)
+            self._morning(day, tomorrow)
         self._tick(end)
+        if tomorrow and not unusual(self.injections, tomorrow):
+            self._deliver(tomorrow)  # early: the evening looks at nothing of it, nor does it once more after a kill
         self._evening(day, received)
+
+    def _deliver(self, morning: date) -> None:
+        """Tell the nightly job to work for a morning, unless it was told so."""
+        if self._delivered != morning:
+            self.nightly.tell(morning.isoformat())
+            self._delivered = morning
 
     def _tick(self, at: datetime) -> None:
         """Move the clock to `at` and publish what the events known by then make, once the store is there."""
@@ -157,13 +167,15 @@ class Replay:
                 self.online.put(self._unpublished)
                 self._unpublished.clear()
 
-    def _morning(self, day: date) -> None:
+    def _morning(self, day: date, tomorrow: date | None) -> None:
         for item in self.injections:
             if item.day + timedelta(days=1) == day and item.fault.cause in (Cause.DATA, Cause.FRESHNESS):
                 self._event("fault", "", f"{item.fault} in the delivery of {item.day}")
         self._took(self.nightly.wait())
         with self._stage("publish"):
             self.project.publish(self.online, midnight(day) + BATCH_DELAY, streaming=False)
+        if tomorrow:
+            self._ahead(tomorrow)  # not earlier: the nightly job, which the day waits for, has the other core first
 
     def _ask(self, day: date, rows: list[dict[str, Any]], received: dict[tuple[Any, ...], float]) -> None:
         seconds, answer = self._answer(rows)
@@ -209,7 +221,7 @@ class Replay:
 
     def _evening(self, day: date, received: dict[tuple[Any, ...], float]) -> None:
         with self._stage("monitor"):
-            decision = self.project.monitor(day)
+            decision = self.project.monitor(day, landed_until=day)
         self._check_log(day, received)
         if decision.action in (Action.PAGE, Action.QUARANTINE):
             self._event("page", "", f"{decision.cause}: {decision.reason}")
