@@ -7,7 +7,7 @@ UNTIL = date(2024, 2, 6)  # every test starts from what had landed by then
 AS_OF = datetime(2024, 2, 5, 15, tzinfo=UTC)  # on the grid of rounds, so that a prediction can be made at it
 DAY = date(2024, 2, 2)  # one in the middle, with whole windows before it
 STREAMED = (datetime(2024, 1, 31, 10, tzinfo=UTC), datetime(2024, 1, 31, 20, tzinfo=UTC))  # the streams move much
-REPLAY = (date(2024, 2, 4), date(2024, 2, 6))
+REPLAY = (UNTIL, date(2024, 2, 8))
 ROWS_A_DAY = 400  # at least
 OTHER = {"parcel": 1_000_001}  # what makes another row of it, later in the order of the log
 

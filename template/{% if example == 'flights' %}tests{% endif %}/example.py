@@ -7,7 +7,7 @@ UNTIL = date(2013, 2, 6)  # every test starts from what had landed by then
 AS_OF = datetime(2013, 2, 5, 15, 30, tzinfo=UTC)  # on the grid of rounds, so that a prediction can be made at it
 DAY = date(2013, 1, 20)  # one in the middle, with whole windows before it
 STREAMED = (datetime(2013, 1, 31, 15, tzinfo=UTC), datetime(2013, 1, 31, 19, tzinfo=UTC))  # the streams move much
-REPLAY = (date(2013, 2, 4), date(2013, 2, 6))
+REPLAY = (UNTIL, date(2013, 2, 8))
 ROWS_A_DAY = 700  # at least
 OTHER = {"flight": 9000}  # what makes another row of it, later in the order of the log
 
