@@ -93,7 +93,7 @@ class SqliteStore(OnlineStore):
             # The one reason that is no fault: a view is not defined here, or by another definition, and so all of its
             # values are missing. What is there is looked at anew, since any process may define it at any time.
             with self._one_sentence():
-                if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:  # which no column of that name is
+                if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:  # as a missing column is
                     raise
                 return self._fetch(_select(asked.entities, self._columns(), alone), encoded)
 

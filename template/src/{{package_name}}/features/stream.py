@@ -55,17 +55,17 @@ class MicroBatches:
         if not self._prepared:
             self._prepare()
         made = [list[tuple[ViewSpec, Sequence[Row]]]() for _ in rounds]
-        ends = [int(at.timestamp()) * 1_000_000 for at in rounds]
+        ends = [int(at.timestamp()) for at in rounds]
         for view, spec in self._views:
             if not view.step and not events[view.source].num_rows:
                 continue  # each of its rows is made by an event, and there was none
             found = self._engine.con.execute(f"EXECUTE {view.name}({literal(since)}, {literal(now)})").fetchall()
+            width = len(view.keys)
             parts = [list[tuple[Any, ...]]() for _ in rounds]
             for row in found:
-                parts[bisect_left(ends, row[-1])].append(row)
-            width = len(view.keys)
+                parts[bisect_left(ends, row[width])].append((row[:width], row[width], row[width + 1 :]))
             for rows, mine in zip(parts, made, strict=True):
-                if encoded := encode(spec, [(row[:width], row[width], row[width + 1 : -1]) for row in rows]):
+                if encoded := encode(spec, rows):
                     mine.append((spec, encoded))
         return made
 
@@ -87,8 +87,7 @@ class MicroBatches:
 
     def _prepare(self) -> None:
         for view, _ in self._views:
-            seconds = "CAST(epoch(available_at) AS BIGINT)"
-            columns = ", ".join([*view.keys, seconds, *view.features, "epoch_us(available_at)"])
+            columns = ", ".join([*view.keys, "CAST(epoch(available_at) AS BIGINT)", *view.features])
             query = view.compiled
             if not view.lookback:
                 query = over(query, view.source, f"SELECT * FROM {quoted(NEW + view.source)}")

@@ -21,21 +21,25 @@ Change = Callable[[pd.DataFrame], pd.DataFrame]
 def delivered(sources: Mapping[str, Source], planted: Sequence[Injection], morning: date) -> dict[str, Source]:
     """Return the sources as they deliver on the morning of a UTC day: changed, late ones left out, or as they are."""
     found = dict(sources)
-    for fault, day in ((item.fault, item.day) for item in planted):
-        if fault is Fault.OTHER_UNITS and day < morning <= day + fault.days * DAY:
+    for fault, day in ((item.fault, item.day) for item in planted if _wrong(item, morning)):
+        if fault is Fault.OTHER_UNITS:
             name = measured(sources)
             found[name] = _changed(found[name], _in_other_units(found[name], day, fault.days))
-        elif fault is Fault.LATE_PARTITION and morning == day + DAY:
+        elif fault is Fault.LATE_PARTITION:
             found.pop(LABEL_SOURCE, None)
-        elif fault is Fault.DUPLICATE_PARTITION and morning == day + DAY:
+        elif fault is Fault.DUPLICATE_PARTITION:
             found[LABEL_SOURCE] = _changed(found[LABEL_SOURCE], _repeated(day))
     return found
 
 
 def unusual(planted: Sequence[Injection], morning: date) -> bool:
     """Return whether the delivery on the morning of a UTC day has a fault, or brings what a faulty one should have."""
-    found = [item for item in planted if item.fault.cause in (Cause.DATA, Cause.FRESHNESS)]
-    return any(item.day < morning <= item.day + (item.fault.days + 1) * DAY for item in found)
+    return any(_wrong(item, morning) or _wrong(item, morning - DAY) for item in planted)
+
+
+def _wrong(item: Injection, morning: date) -> bool:
+    """Return whether a fault is in what is delivered on a morning: each of its days is, on the next one."""
+    return item.fault.cause in (Cause.DATA, Cause.FRESHNESS) and item.day < morning <= item.day + item.fault.days * DAY
 
 
 def streamed(sources: Mapping[str, Source], planted: Sequence[Injection]) -> dict[str, Source]:

@@ -1,4 +1,4 @@
-"""The nightly job of a replay, land and build: it has from midnight until BATCH_DELAY."""
+"""The nightly job of a replay, land and build: it has until BATCH_DELAY after midnight."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
